@@ -1,0 +1,1 @@
+//! The admin plane: health, readiness, metrics, live page. Its own port, its own thread.

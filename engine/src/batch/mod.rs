@@ -1,0 +1,1 @@
+//! Open batches, sealing and the pool.

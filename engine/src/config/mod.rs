@@ -1,0 +1,5 @@
+//! Configuration: one TOML file, the environment on top of it, all faults reported at once.
+
+pub mod settings;
+
+pub use settings::*;

@@ -1,0 +1,1 @@
+//! Sealed batch to delivery: retry, breaker, return.

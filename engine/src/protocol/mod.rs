@@ -1,0 +1,1 @@
+//! From request to records, from outcome to answer.

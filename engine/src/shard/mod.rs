@@ -1,0 +1,1 @@
+//! One thread, one core: accept to answer.

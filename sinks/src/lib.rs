@@ -1,0 +1,33 @@
+//! What a sink is, and the sinks themselves.
+//!
+//! A sink takes sealed [`Batch`]es and gives every one of them back, exactly once, with a [`Delivery`]: the
+//! truth about each record in it. Nothing in this crate decides whether to try again; a sink classifies what
+//! happened ([`Fault`]) and the engine's lane decides.
+//!
+//! ```text
+//!   lane ── submit(Submission { batch, records }) ──▶ Sink ──▶ Kafka │ file │ …
+//!    ▲                                                  │
+//!    └───────── poll() ── Settled { batch, delivery } ◀─┘      a batch is in one place at a time
+//! ```
+//!
+//! Sinks are Cargo features: `null`, `file`, `kafka`. Only a sink's `client.rs` names a foreign SDK, and no
+//! foreign type appears in this crate's public interface.
+
+mod batch;
+mod delivery;
+mod fault;
+mod sink;
+
+#[cfg(feature = "file")]
+pub mod file;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+#[cfg(feature = "null")]
+pub mod null;
+
+pub use batch::{Batch, Origin, Record, RecordTooLarge};
+pub use delivery::Delivery;
+pub use fault::{Fate, Fault, FaultKind, Retry, Whose};
+pub use sink::{
+    Capabilities, CheckReport, Gauge, Health, OpenError, Records, Settled, Sink, Submission, Wake,
+};
