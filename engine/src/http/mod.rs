@@ -1,1 +1,5 @@
-//! HTTP/1.1 as plain functions: no socket, no clock.
+//! HTTP/1.1 (RFC 9112) as plain functions and state machines: no socket, no clock.
+
+pub mod refusal;
+
+pub use refusal::Refusal;
