@@ -1,0 +1,324 @@
+//! One shard's feed into one lane. Pure: it is given the time, and hands sealed batches to its caller.
+
+use std::time::{Duration, Instant};
+
+use millrun_sinks::{Batch, Delivery, Fate, Fault, FaultKind, Origin, Retry, Whose};
+
+use crate::handoff::{Returned, Sealed};
+use crate::http::Refusal;
+use crate::protocol::Encode;
+
+/// Everything about a feed that is fixed.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedLimits {
+    /// The owning shard.
+    pub shard: u16,
+    /// Arena of a batch, in bytes.
+    pub arena_bytes: usize,
+    /// Most records in a batch.
+    pub records_max: usize,
+    /// Number of batches.
+    pub count: u16,
+    /// Number of batches with an arena for one record of `record_bytes_max`; 0 where every record fits an arena.
+    pub large_count: u16,
+    /// Largest record (key and value) that the sink takes, in bytes.
+    pub record_bytes_max: usize,
+    /// Oldest age of an open batch.
+    pub linger: Duration,
+    /// From a batch's opening to the answer of its requests.
+    pub deadline: Duration,
+}
+
+impl FeedLimits {
+    /// Bytes of an arena that holds any record on its own: its newline included.
+    #[must_use]
+    pub fn large_arena_bytes(&self) -> usize {
+        self.record_bytes_max + 1
+    }
+
+    /// Large batches that are really made: none when every record fits an ordinary arena.
+    #[must_use]
+    pub fn large_batches(&self) -> u16 {
+        if self.large_arena_bytes() > self.arena_bytes { self.large_count } else { 0 }
+    }
+
+    /// Batches of either kind: the number of slots.
+    #[must_use]
+    pub fn batches(&self) -> u16 {
+        self.count + self.large_batches()
+    }
+}
+
+/// Why a batch was sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum SealReason {
+    /// The next record did not fit.
+    Bytes,
+    /// It has all the records that it may have.
+    Count,
+    /// Its linger is over.
+    Age,
+    /// Its lane had nothing to do.
+    Idle,
+    /// It is a large record on its own.
+    Large,
+    /// The process drains.
+    Drain,
+}
+
+impl SealReason {
+    /// Every reason, in the order of its number.
+    pub const ALL: [Self; 6] = [Self::Bytes, Self::Count, Self::Age, Self::Idle, Self::Large, Self::Drain];
+
+    /// Stable name: a label value in the metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Count => "count",
+            Self::Age => "age",
+            Self::Idle => "idle",
+            Self::Large => "large",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+/// What a returned batch brought home.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Homecoming {
+    /// Records that were delivered after their requests had been answered 503.
+    pub late_deliveries: usize,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    /// Who waits for each record, by its index; `None`: nobody.
+    waiters: Vec<Option<T>>,
+    deadline: Instant,
+    /// In flight, and its waiters have not been answered for want of time.
+    waited_for: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    batch: Batch,
+    since: Instant,
+}
+
+/// See the module's description. `T` is whatever stands for a waiting request.
+#[derive(Debug)]
+pub struct Feed<T> {
+    limits: FeedLimits,
+    free: Vec<Batch>,
+    free_large: Vec<Batch>,
+    open: Option<Open>,
+    /// By `Origin::slot`: the ordinary batches first, then the large ones.
+    slots: Vec<Slot<T>>,
+    in_flight: usize,
+}
+
+/// The outcome of a record whose deadline passed while its batch was in the lane.
+const DEADLINE_PASSED: Fault = Fault::new(FaultKind::TimedOut, Whose::Sink, Retry::Client, Fate::Unknown);
+
+impl<T: Copy> Feed<T> {
+    /// Makes every batch that this feed will ever have.
+    #[must_use]
+    pub fn new(limits: FeedLimits, now: Instant) -> Self {
+        let origin = |slot| Origin { shard: limits.shard, slot };
+        let ordinary = (0..limits.count).rev();
+        let large = (limits.count..limits.batches()).rev();
+        let slot =
+            |records_max| Slot { waiters: Vec::with_capacity(records_max), deadline: now, waited_for: false };
+        Self {
+            free: ordinary
+                .map(|slot| Batch::new(origin(slot), limits.arena_bytes, limits.records_max))
+                .collect(),
+            free_large: large.map(|slot| Batch::new(origin(slot), limits.large_arena_bytes(), 1)).collect(),
+            open: None,
+            slots: (0..limits.batches())
+                .map(|number| slot(if number < limits.count { limits.records_max } else { 1 }))
+                .collect(),
+            in_flight: 0,
+            limits,
+        }
+    }
+
+    /// Batches that are free now, large ones not counted.
+    pub fn free(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Batches that are in the lane now.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// True when an open batch holds records.
+    pub fn has_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Takes one record. Batches that it fills or pushes out go to `sealed`.
+    ///
+    /// # Errors
+    /// [`Refusal::RecordTooLarge`] when the sink would not take it, [`Refusal::Overloaded`] when no batch is free.
+    /// Nothing has been taken then.
+    pub fn append(
+        &mut self,
+        record: &dyn Encode,
+        waiter: Option<T>,
+        now: Instant,
+        sealed: &mut impl FnMut(Sealed, SealReason),
+    ) -> Result<(), Refusal> {
+        let free = self
+            .open
+            .as_ref()
+            .map_or(self.limits.arena_bytes - 1, |open| open.batch.free_bytes().unwrap_or(0));
+        let mut len = record.len_max();
+        if len > free.min(self.limits.record_bytes_max) {
+            len = record.len();
+        }
+        if len > self.limits.record_bytes_max {
+            return Err(Refusal::RecordTooLarge);
+        }
+        if len >= self.limits.arena_bytes {
+            return self.append_large(record, waiter, now, sealed);
+        }
+        if self.open.is_some() && len > free {
+            let full = self.open.as_ref().is_some_and(|open| open.batch.free_bytes().is_none());
+            self.seal(now, if full { SealReason::Count } else { SealReason::Bytes }, sealed);
+        }
+        if self.open.is_none() {
+            let batch = self.free.pop().ok_or(Refusal::Overloaded)?;
+            self.open = Some(Open { batch, since: now });
+        }
+        let Some(open) = &mut self.open else { unreachable!("opened above") };
+        if open.batch.append_with(|free| record.encode(free)).is_err() {
+            // The length and the encoder disagree. Nothing was taken; the batch must not be left open and empty.
+            if open.batch.is_empty()
+                && let Some(open) = self.open.take()
+            {
+                self.free.push(open.batch);
+            }
+            return Err(Refusal::Internal);
+        }
+        let slot = &mut self.slots[usize::from(open.batch.origin().slot)];
+        slot.waiters.push(waiter);
+        if open.batch.len() == self.limits.records_max {
+            self.seal(now, SealReason::Count, sealed);
+        }
+        Ok(())
+    }
+
+    fn append_large(
+        &mut self,
+        record: &dyn Encode,
+        waiter: Option<T>,
+        now: Instant,
+        sealed: &mut impl FnMut(Sealed, SealReason),
+    ) -> Result<(), Refusal> {
+        let mut batch = self.free_large.pop().ok_or(Refusal::Overloaded)?;
+        if batch.append_with(|free| record.encode(free)).is_err() {
+            self.free_large.push(batch);
+            return Err(Refusal::Internal);
+        }
+        self.slots[usize::from(batch.origin().slot)].waiters.push(waiter);
+        self.launch(Open { batch, since: now }, now, SealReason::Large, sealed);
+        Ok(())
+    }
+
+    /// Seals the open batch, if there is one.
+    pub fn seal(&mut self, now: Instant, reason: SealReason, sealed: &mut impl FnMut(Sealed, SealReason)) {
+        if let Some(open) = self.open.take() {
+            self.launch(open, now, reason, sealed);
+        }
+    }
+
+    fn launch(
+        &mut self,
+        open: Open,
+        now: Instant,
+        reason: SealReason,
+        sealed: &mut impl FnMut(Sealed, SealReason),
+    ) {
+        let deadline = open.since + self.limits.deadline;
+        let slot = &mut self.slots[usize::from(open.batch.origin().slot)];
+        slot.deadline = deadline;
+        slot.waited_for = true;
+        self.in_flight += 1;
+        sealed(Sealed { batch: open.batch, sealed_at: now, deadline }, reason);
+    }
+
+    /// Seals the open batch if its lane has nothing to do or its linger is over.
+    pub fn seal_due(&mut self, now: Instant, sealed: &mut impl FnMut(Sealed, SealReason)) {
+        let Some(open) = &self.open else { return };
+        if self.in_flight == 0 {
+            self.seal(now, SealReason::Idle, sealed);
+        } else if now >= open.since + self.limits.linger {
+            self.seal(now, SealReason::Age, sealed);
+        }
+    }
+
+    /// When [`Feed::seal_due`] has to be called at the latest; `None`: nothing is open.
+    pub fn next_seal(&self) -> Option<Instant> {
+        let open = self.open.as_ref()?;
+        Some(if self.in_flight == 0 { open.since } else { open.since + self.limits.linger })
+    }
+
+    /// Takes a decided batch back: tells each waiter its record's outcome and recycles the batch.
+    pub fn returned(
+        &mut self,
+        returned: Returned,
+        resolve: &mut impl FnMut(T, Result<(), Fault>),
+    ) -> Homecoming {
+        let Returned { mut batch, delivery, .. } = returned;
+        let number = usize::from(batch.origin().slot);
+        let slot = &mut self.slots[number];
+        let mut homecoming = Homecoming::default();
+        if slot.waited_for {
+            for (index, waiter) in (0_u32..).zip(slot.waiters.drain(..)) {
+                if let Some(waiter) = waiter {
+                    resolve(waiter, delivery.of(index));
+                }
+            }
+        } else {
+            homecoming.late_deliveries = delivered(&delivery, batch.len());
+        }
+        slot.waited_for = false;
+        self.in_flight -= 1;
+        batch.clear();
+        let home =
+            if number < usize::from(self.limits.count) { &mut self.free } else { &mut self.free_large };
+        home.push(batch);
+        homecoming
+    }
+
+    /// Answers the requests of batches that are still in the lane at their deadline: nobody knows. Returns how many
+    /// records that were.
+    pub fn expire(&mut self, now: Instant, resolve: &mut impl FnMut(T, Result<(), Fault>)) -> usize {
+        let mut expired = 0;
+        for slot in &mut self.slots {
+            if slot.waited_for && slot.deadline <= now {
+                slot.waited_for = false;
+                for waiter in slot.waiters.drain(..).flatten() {
+                    expired += 1;
+                    resolve(waiter, Err(DEADLINE_PASSED));
+                }
+            }
+        }
+        expired
+    }
+}
+
+fn delivered(delivery: &Delivery, records: usize) -> usize {
+    match delivery {
+        Delivery::All => records,
+        Delivery::Some(failed) => records - failed.len(),
+        Delivery::None(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;
