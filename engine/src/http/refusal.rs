@@ -41,6 +41,7 @@ pub enum Refusal {
     BodyMemoryFull,
     Overloaded,
     SinkUnavailable,
+    RecordRejected,
     DeliveryFailed,
     DeliveryUnknown,
     Draining,
@@ -73,7 +74,7 @@ const FINAL: bool = false;
 
 impl Refusal {
     /// Every refusal, in the order of its number: `ALL[refusal as usize] == refusal`.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::BadRequestLine,
         Self::BadTarget,
         Self::BadHeader,
@@ -107,6 +108,7 @@ impl Refusal {
         Self::BodyMemoryFull,
         Self::Overloaded,
         Self::SinkUnavailable,
+        Self::RecordRejected,
         Self::DeliveryFailed,
         Self::DeliveryUnknown,
         Self::Draining,
@@ -151,6 +153,7 @@ impl Refusal {
             Self::BodyMemoryFull => row(503, "body_memory_full", CLOSES, RETRY, "limits.body_memory_bytes is in use"),
             Self::Overloaded => row(503, "overloaded", KEEPS, RETRY, "no batch is free: the sink takes less than arrives"),
             Self::SinkUnavailable => row(503, "sink_unavailable", KEEPS, RETRY, "the sink is down; nothing was stored"),
+            Self::RecordRejected => row(400, "record_rejected", KEEPS, FINAL, "the sink does not take this event, now or later"),
             Self::DeliveryFailed => row(503, "delivery_failed", KEEPS, RETRY, "the sink did not store the event"),
             Self::DeliveryUnknown => row(503, "delivery_unknown", KEEPS, RETRY, "the sink did not confirm in time; the event may be stored"),
             Self::Draining => row(503, "draining", CLOSES, RETRY, "this server is shutting down"),

@@ -1,1 +1,5 @@
-//! One thread, one core: accept to answer.
+//! One thread, one core: accept to answer. Shards share nothing.
+
+pub mod buffer;
+pub mod driver;
+pub mod ticket;
