@@ -3,3 +3,4 @@
 pub mod buffer;
 pub mod driver;
 pub mod ticket;
+pub mod watch;
