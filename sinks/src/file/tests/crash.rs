@@ -48,9 +48,9 @@ fn every_trouble_at_every_step_keeps_the_promises() {
                 for seed in 0..4 {
                     let mut harness = Harness::new(ModelDisk::new(seed), options.clone());
                     harness.disk.plan(at, trouble);
-                    // The next operation too: a fault seldom comes alone.
-                    if seed % 2 == 1 {
-                        harness.disk.plan(at + 1, Trouble::Io);
+                    // A fault seldom comes alone.
+                    for next in 0..seed {
+                        harness.disk.plan(at + 1 + next, Trouble::Io);
                     }
                     life(&mut harness);
                     harness.end();

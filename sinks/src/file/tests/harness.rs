@@ -152,7 +152,11 @@ impl Harness {
     pub fn close_and_reopen(&mut self) {
         let deadline = self.now() + Duration::from_secs(10);
         self.sink.close(self.now(), deadline);
-        while !self.sink.is_idle() {
+        for turn in 0.. {
+            if self.sink.is_idle() {
+                break;
+            }
+            assert!(turn < 1000, "the sink does not close");
             let due = self.sink.next_poll().expect("a sink that is not idle wants to be polled");
             self.advance(due.saturating_duration_since(self.now()) + Duration::from_millis(1));
             self.poll();
