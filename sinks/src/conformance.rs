@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::{Batch, Delivery, Origin, Records, Settled, Sink, Submission, Wake};
 
+#[cfg(test)]
+mod tests;
+
 /// Room for the test records of one batch.
 const ARENA_BYTES: usize = 16 * 1024;
 /// Records of one test batch.

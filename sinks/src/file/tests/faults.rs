@@ -13,11 +13,13 @@ fn harness(compression: Compression) -> Harness {
     Harness::new(ModelDisk::new(7), options("/data/events", compression))
 }
 
-fn gauge(harness: &Harness, name: &str) -> f64 {
+fn gauge(harness: &Harness, name: &str) -> u64 {
     let mut found = None;
     harness.sink.gauges(&mut |gauge| {
         if gauge.name == name {
-            found = Some(gauge.value);
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+            let value = gauge.value as u64;
+            found = Some(value);
         }
     });
     found.expect("there is such a gauge")
@@ -83,7 +85,7 @@ fn a_half_written_group_that_cannot_be_cut_is_unknown() {
     harness.submit(9, None);
     let faults = harness.poll();
     assert!(faults.iter().all(|fault| fault.fate == Fate::Unknown), "{faults:?}");
-    assert_eq!(gauge(&harness, "files_unfinished"), 1.0);
+    assert_eq!(gauge(&harness, "files_unfinished"), 1);
     harness.disk.set_lasting(None);
     harness.deliver();
     // It is completed later, without a record and without a restart.
@@ -93,7 +95,7 @@ fn a_half_written_group_that_cannot_be_cut_is_unknown() {
         harness.advance(due - harness.now());
         harness.poll();
     }
-    assert_eq!(gauge(&harness, "files_unfinished"), 0.0);
+    assert_eq!(gauge(&harness, "files_unfinished"), 0);
     harness.end();
 }
 
@@ -107,7 +109,7 @@ fn a_rename_that_fails_is_tried_again_and_loses_nothing() {
         harness.submit(1, None);
         assert_eq!(harness.poll(), [], "the records are safe all the same");
     }
-    assert_eq!(gauge(&harness, "files_unfinished"), 16.0);
+    assert_eq!(gauge(&harness, "files_unfinished"), 16);
     assert!(matches!(harness.sink.health(), Health::Down(_)));
     harness.disk.set_lasting(None);
     harness.end();
@@ -153,10 +155,10 @@ fn one_fsync_serves_everything_queued() {
         harness.submit(3, None);
     }
     assert_eq!(harness.poll(), []);
-    assert_eq!(gauge(&harness, "file_fsyncs_total"), 1.0);
+    assert_eq!(gauge(&harness, "file_fsyncs_total"), 1);
     harness.submit(0, None);
     harness.poll();
-    assert_eq!(gauge(&harness, "file_fsyncs_total"), 1.0, "nothing to store needs no fsync");
+    assert_eq!(gauge(&harness, "file_fsyncs_total"), 1, "nothing to store needs no fsync");
     harness.end();
 }
 
@@ -167,7 +169,7 @@ fn an_unreadable_leftover_is_moved_aside_and_the_sink_works() {
     disk.put(&hour.join(".a.ndjson.open"), b"{}\n");
     disk.set_lasting(Some((Op::Read, ErrorKind::Other)));
     let mut harness = Harness::new(disk, options("/data/events", Compression::None));
-    assert_eq!(gauge(&harness, "files_corrupt_total"), 1.0);
+    assert_eq!(gauge(&harness, "files_corrupt_total"), 1);
     assert!(harness.disk.files().iter().any(|(path, _)| *path == hour.join(".a.ndjson.corrupt")));
     harness.deliver();
 }
@@ -187,7 +189,7 @@ fn a_recovery_that_fails_is_an_outage_and_is_tried_again() {
         first.advance(due - first.now());
         first.poll();
         first.audit();
-        assert_eq!(gauge(&first, "files_recovered_total"), 1.0, "{op:?}");
+        assert_eq!(gauge(&first, "files_recovered_total"), 1, "{op:?}");
         first.end();
     }
 }

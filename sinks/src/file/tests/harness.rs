@@ -190,7 +190,7 @@ impl Harness {
         for (path, bytes) in self.disk.files() {
             let name = path.file_name().unwrap().to_str().unwrap();
             assert!(!name.starts_with('.'), "left behind: {name}");
-            for line in lines(name.ends_with(".gz"), &bytes) {
+            for line in lines(&path, &bytes) {
                 let line = String::from_utf8(line).unwrap_or_else(|_| panic!("no text in {name}"));
                 assert!(self.accounts.contains_key(&line), "never submitted, in {name}: {line:?}");
                 *found.entry(line).or_default() += 1;

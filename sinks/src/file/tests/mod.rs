@@ -6,7 +6,7 @@ mod harness;
 mod model;
 mod real;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Compression, Options};
@@ -25,9 +25,9 @@ fn options(dir: impl Into<PathBuf>, compression: Compression) -> Options {
 }
 
 /// The lines of one complete file.
-fn lines(gzip: bool, bytes: &[u8]) -> Vec<Vec<u8>> {
+fn lines(path: &Path, bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut text = Vec::new();
-    if gzip {
+    if path.extension().is_some_and(|suffix| suffix == "gz") {
         let mut decoder = flate2::read::MultiGzDecoder::new(bytes);
         std::io::Read::read_to_end(&mut decoder, &mut text).expect("every member is whole");
     } else {

@@ -29,7 +29,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn read(path: &Path) -> Vec<Vec<u8>> {
-    lines(path.extension().is_some_and(|suffix| suffix == "gz"), &fs::read(path).unwrap())
+    lines(path, &fs::read(path).unwrap())
 }
 
 fn deliver(sink: &mut FileSink, value: &[u8]) {
