@@ -10,10 +10,13 @@
 //!    └───────── poll() ── Settled { batch, delivery } ◀─┘      a batch is in one place at a time
 //! ```
 //!
-//! Sinks are Cargo features: `null`, `file`, `kafka`. Only a sink's `client.rs` names a foreign SDK, and no
+//! Sinks are Cargo features: `null`, `file`, `kafka`; the feature `conformance` adds the contract of [`Sink`] as
+//! test functions. Only a sink's `client.rs` names a foreign SDK, and no
 //! foreign type appears in this crate's public interface.
 
 mod batch;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod delivery;
 mod fault;
 mod sink;
