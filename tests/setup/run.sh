@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Builds the engine and becomes it: Ctrl-C and SIGTERM go to the engine, which drains.
+#
+# The release profile, although it takes minutes the first time: what a person tries first should be as fast as
+# what they would deploy.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+target=${CARGO_TARGET_DIR:-target}
+if [[ ! -x $target/release/millrun ]]; then
+    echo "Building the engine with all optimisations; the first time this takes some minutes."
+fi
+cargo build --release --package millrun --bin millrun
+exec "$target/release/millrun" run "$@"
