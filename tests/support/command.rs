@@ -4,11 +4,11 @@ use std::env;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::poll_until;
+use crate::poll::PATIENCE;
 
 /// Where the engine is: `MILLRUN_BIN`, else `millrun` of the profile that the test itself was built with.
 pub fn binary() -> PathBuf {
@@ -76,20 +76,28 @@ pub fn run(arguments: &[&str], environment: &[(&str, &str)], dir: &Path) -> Outp
         .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
     let stdout = drain(child.stdout.take().expect("piped"));
     let stderr = drain(child.stderr.take().expect("piped"));
-    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        poll_until(&format!("{arguments:?} to end"), Duration::from_secs(60), || {
-            child.try_wait().expect("a child of ours")
-        })
-    }));
-    if ended.is_err() {
-        child.kill().expect("a child of ours");
-        child.wait().expect("a child of ours");
-    }
+    let status = end_of(&mut child);
     let text = |reader: thread::JoinHandle<String>| reader.join().expect("reading does not panic");
     let (stdout, stderr) = (text(stdout), text(stderr));
-    match ended {
-        Ok(status) => Output { status, stdout, stderr },
-        Err(_) => panic!("{arguments:?} did not end.\nstdout: {stdout}\nstderr: {stderr}"),
+    match status {
+        Some(status) => Output { status, stdout, stderr },
+        None => panic!("{arguments:?} did not end.\nstdout: {stdout}\nstderr: {stderr}"),
+    }
+}
+
+/// `None` where it had to be killed.
+fn end_of(child: &mut Child) -> Option<ExitStatus> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("a child of ours") {
+            return Some(status);
+        }
+        if started.elapsed() > PATIENCE {
+            child.kill().expect("a child of ours");
+            child.wait().expect("a child of ours");
+            return None;
+        }
+        thread::sleep(Duration::from_millis(3));
     }
 }
 

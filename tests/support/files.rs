@@ -29,11 +29,16 @@ fn walk(root: &Path, dir: &Path, found: &mut Vec<PathBuf>) {
         }
         if path.is_dir() {
             walk(root, &path, found);
-        } else if name.ends_with(".gz") || name.ends_with(".ndjson") {
+        } else if is_data(&path) {
             assert_layout(root, dir);
             found.push(path);
         }
     }
+}
+
+/// Readers take the compression from the last extension.
+fn is_data(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "gz" || extension == "ndjson")
 }
 
 /// Readers find files by day and hour: `year=2026/month=11/day=23/hour=07`.

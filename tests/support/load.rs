@@ -148,7 +148,7 @@ impl Shared {
         // A server that refuses may answer and close before it has read everything: look for its answer first.
         let (outcome, reusable) = match client.try_read("POST") {
             Ok(response) => self.note(&response, ledger),
-            Err(reason) => (Outcome::Unanswered(silence(reason, sent)), false),
+            Err(reason) => (Outcome::Unanswered(silence(reason, &sent)), false),
         };
         ledger.entries.insert(id, outcome);
         reusable.then_some(client)
@@ -164,7 +164,7 @@ impl Shared {
     }
 }
 
-fn silence(reason: NoResponse, sent: io::Result<()>) -> Silence {
+fn silence(reason: NoResponse, sent: &io::Result<()>) -> Silence {
     match reason {
         NoResponse::Closed if sent.is_ok() => Silence::Closed,
         NoResponse::Closed | NoResponse::Reset => Silence::Reset,
@@ -191,7 +191,7 @@ mod tests {
             for answers in connections {
                 let (mut stream, _) = listener.accept().unwrap();
                 for answer in answers {
-                    let mut block = [0; 64 * 1024];
+                    let mut block = [0; 16 * 1024];
                     let mut request = Vec::new();
                     while !request.ends_with(b"]") {
                         let count = stream.read(&mut block).unwrap();

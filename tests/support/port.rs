@@ -40,7 +40,7 @@ fn bound_socket() -> io::Result<OwnedFd> {
     }
     // SAFETY: an all-zero sockaddr_in is a valid value.
     let mut address: libc::sockaddr_in = unsafe { mem::zeroed() };
-    address.sin_family = libc::AF_INET as libc::sa_family_t;
+    address.sin_family = libc::sa_family_t::try_from(libc::AF_INET).expect("a small number");
     address.sin_addr.s_addr = u32::from(Ipv4Addr::LOCALHOST).to_be();
     let size = length_of(&address);
     // SAFETY: `address` is a sockaddr_in that outlives the call, `size` is its size.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::http::Response;
+
 /// The keys of every record, in the order in which they are written.
 pub const KEYS: [&str; 17] = [
     "appId",
@@ -96,6 +98,15 @@ fn has_type_of(key: &str, value: &Value) -> bool {
         "timestamp" => value.as_str().is_some_and(is_rfc3339_utc),
         _ => false,
     }
+}
+
+/// The one record that a 200 speaks of: its `X-Request-ID` is the record's `rid`.
+pub fn record_of<'a>(records: &'a [Record], response: &Response) -> &'a Record {
+    assert_eq!(response.status, 200, "{response:?}");
+    let rid = response.header("X-Request-ID").unwrap_or_else(|| panic!("no X-Request-ID: {response:?}"));
+    let found: Vec<_> = records.iter().filter(|record| record.rid() == rid).collect();
+    assert_eq!(found.len(), 1, "records with rid {rid} among {}", records.len());
+    found[0]
 }
 
 /// 32 lower-case hexadecimal digits.

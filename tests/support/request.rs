@@ -1,5 +1,7 @@
 //! A request as bytes, with nothing added that the test did not ask for (but Host and Content-Length).
 
+use std::fmt::Write;
+
 /// A request to be sent. `Host` and, with a body, `Content-Length` are written unless [`Self::bare`] was called.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -77,10 +79,10 @@ impl Request {
             head.push_str("Host: collector.example\r\n");
         }
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         if !self.bare && (!self.body.is_empty() || self.method == "POST") {
-            head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
+            let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
         }
         head.push_str("\r\n");
         head.into_bytes()
