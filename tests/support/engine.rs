@@ -29,7 +29,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub struct Engine {
     /// `None` while it is not running.
     process: Option<Child>,
-    config: PathBuf,
+    /// `None` where it runs without a file.
+    config: Option<PathBuf>,
     environment: Vec<(String, String)>,
     log: Log,
     data_dir: PathBuf,
@@ -54,19 +55,16 @@ impl Engine {
         let own_dir = tempfile::tempdir().expect("a temporary directory");
         let data_dir = options.data_dir.clone().unwrap_or_else(|| own_dir.path().join("data"));
         let (data, admin) = (ReservedPort::take(), ReservedPort::take());
-        let text = options.toml(&data.address.to_string(), &admin.address.to_string(), &data_dir);
-        let config = own_dir.path().join("millrun.toml");
-        fs::write(&config, text).expect("the configuration");
-        Self {
-            process: None,
-            config,
-            environment: options.environment.clone(),
-            log: Log::default(),
-            data_dir,
-            data,
-            admin,
-            own_dir,
+        let (listen, admin_listen) = (data.address.to_string(), admin.address.to_string());
+        let mut environment = options.environment.clone();
+        let config = options.has_file.then(|| own_dir.path().join("millrun.toml"));
+        if let Some(config) = &config {
+            fs::write(config, options.toml(&listen, &admin_listen, &data_dir)).expect("the configuration");
+        } else {
+            environment.push(("MILLRUN_SERVER__LISTEN".to_owned(), listen));
+            environment.push(("MILLRUN_ADMIN__LISTEN".to_owned(), admin_listen));
         }
+        Self { process: None, config, environment, log: Log::default(), data_dir, data, admin, own_dir }
     }
 
     /// Starts it on the same ports and directories as before, and waits until it is ready.
@@ -83,8 +81,10 @@ impl Engine {
     /// Starts the process and does not wait.
     pub fn spawn(&mut self) {
         assert!(self.process.is_none(), "the engine runs already");
-        let config = self.config.to_str().expect("a temporary path is UTF-8").to_owned();
-        let mut command = engine_command(&["run", "--config", &config]);
+        let mut command = engine_command(&["run"]);
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut process = command.current_dir(self.own_dir.path()).spawn().expect("the engine starts");
         follow(process.stdout.take().expect("piped"), &self.log);
@@ -110,11 +110,6 @@ impl Engine {
     /// A directory for the test's own use that is deleted with the engine.
     pub fn own_dir(&self) -> &Path {
         self.own_dir.path()
-    }
-
-    /// The configuration file.
-    pub fn config(&self) -> &Path {
-        &self.config
     }
 
     /// A new connection to the data port.

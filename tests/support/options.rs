@@ -13,6 +13,7 @@ pub struct EngineOptions {
     pub(crate) environment: Vec<(String, String)>,
     sections: Vec<(String, String)>,
     replaced_sinks: bool,
+    pub(crate) has_file: bool,
 }
 
 impl EngineOptions {
@@ -24,7 +25,17 @@ impl EngineOptions {
             environment: Vec::new(),
             sections: vec![("server".to_owned(), "shards = 2\ndrain_delay_ms = 0".to_owned())],
             replaced_sinks: false,
+            has_file: true,
         }
+    }
+
+    /// No configuration file: what the engine does by itself, but for ports and driver. Lines added to sections
+    /// count for nothing then; variables do.
+    pub fn embedded(driver: Driver) -> Self {
+        Self { has_file: false, ..Self::new(driver) }
+            .environment("MILLRUN_SERVER__DRIVER", driver.name())
+            .environment("MILLRUN_SERVER__SHARDS", "2")
+            .environment("MILLRUN_SERVER__DRAIN_DELAY_MS", "0")
     }
 
     /// Adds lines to a section; a key that is there already is replaced.
