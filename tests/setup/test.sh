@@ -23,6 +23,10 @@ count() {
         echo "-- $1 ended with exit code $2" >&2
         f=1
     fi
+    if [[ $((p + f + s)) -eq 0 ]]; then
+        echo "-- $1 ran no test at all" >&2
+        f=1
+    fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 

@@ -13,7 +13,8 @@ use crate::poll::PATIENCE;
 /// Where the engine is: `MILLRUN_BIN`, else `millrun` of the profile that the test itself was built with.
 pub fn binary() -> PathBuf {
     if let Some(path) = env::var_os("MILLRUN_BIN") {
-        return PathBuf::from(path);
+        // Tests run in their package's directory, people in the repository's root.
+        return Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     }
     let test = env::current_exe().expect("the path of this test");
     // target/<profile>/deps/contract-0123456789abcdef
