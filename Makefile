@@ -1,0 +1,47 @@
+# The two commands that matter: `make run` (a working engine) and `make test` (everything).
+# Both prepare a bare Debian machine by themselves, and cost nothing the second time.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Where rustup puts cargo, for shells that have not read the profile.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+# Where fetched test servers are kept; shared between worktrees when set outside.
+export MILLRUN_TOOLS ?= $(CURDIR)/.tools
+
+.PHONY: help run setup setup-test test test-unit test-e2e test-loom test-fuzz-seeds lint fmt
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## Build the engine and start it: events go into local files
+	@tests/setup/run.sh
+
+setup: ## Install what building needs (only what is missing)
+	@tests/setup/packages.sh build
+
+setup-test: ## Install what the tests need as well, and fetch the servers they run against
+	@tests/setup/packages.sh build test
+	@if [ -e tests/setup/kafka.sh ]; then bash tests/setup/kafka.sh; fi
+
+test: setup-test ## Run everything; the last line has the counts
+	@tests/setup/test.sh fmt lint unit loom e2e fuzz-seeds
+
+test-unit: setup ## Unit and property tests of all packages
+	@tests/setup/test.sh unit
+
+test-e2e: setup-test ## End-to-end and fault tests: the real binary against real servers
+	@tests/setup/test.sh e2e
+
+test-loom: setup ## Every interleaving of what is lock-free and ours
+	@tests/setup/test.sh loom
+
+test-fuzz-seeds: setup ## Replay the fuzzers' seed corpus
+	@tests/setup/test.sh fuzz-seeds
+
+lint: setup ## Formatting and clippy, warnings are errors
+	@tests/setup/test.sh fmt lint
+
+fmt: ## Format the code
+	@cargo fmt --all
