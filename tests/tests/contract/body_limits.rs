@@ -1,9 +1,10 @@
 //! Bodies at and beyond the limit: a client always gets to read why.
 
-use support::http::Ending;
+use support::http::{Client, Ending};
+use support::poll::PATIENCE;
 use support::record::record_of;
 use support::request::Request;
-use support::{Driver, Engine, EngineOptions, on_both_drivers};
+use support::{Driver, Engine, EngineOptions, on_both_drivers, poll_until};
 
 on_both_drivers!(
     a_body_of_exactly_the_limit_is_stored,
@@ -12,6 +13,7 @@ on_both_drivers!(
     a_client_that_sends_everything_first_still_reads_the_answer,
     chunks_beyond_the_limit_are_refused,
     a_record_that_its_sink_cannot_take_is_refused_at_once,
+    bodies_beyond_the_memory_for_them_are_answered_503,
 );
 
 const MIB: usize = 1024 * 1024;
@@ -104,5 +106,37 @@ fn a_record_that_its_sink_cannot_take_is_refused_at_once(driver: Driver) {
     assert_eq!((response.status, response.error().as_str()), (413, "record_too_large"));
     assert!(!response.announces_close(), "the request was read whole: the connection goes on");
     assert_eq!(client.exchange(&Request::post("/collect", vec![b'a'; 50_000])).status, 200);
+    assert_eq!(engine.stop_and_read().len(), 1);
+}
+
+/// Memory is a sum: many large bodies at a time are refused, and nobody waits or grows.
+fn bodies_beyond_the_memory_for_them_are_answered_503(driver: Driver) {
+    let limits = "body_decoded_bytes_max = 1048576\nbody_memory_bytes = 4194304";
+    let mut engine = Engine::start(&EngineOptions::new(driver).server("shards = 1").limits(limits));
+    let body = vec![b'a'; 900_000];
+    let request = Request::post("/collect", body.as_slice()).bytes();
+    let mut clients: Vec<Client> = Vec::new();
+    for _ in 0..10 {
+        let mut client = engine.connect();
+        // The one that is refused may be closed while it sends.
+        let _ = client.try_send(&request[..request.len() - 1]);
+        clients.push(client);
+    }
+    let refused = poll_until("one of ten to be refused", PATIENCE, || {
+        clients.iter_mut().position(|client| !client.is_quiet())
+    });
+    let response = clients[refused].read_response();
+    assert_eq!((response.status, response.error().as_str()), (503, "body_memory_full"));
+    assert!(
+        response.header("Retry-After").is_some_and(|seconds| seconds.parse::<u32>().is_ok()),
+        "{response:?}"
+    );
+    assert!(response.announces_close());
+    drop(clients);
+    poll_until("the memory to be free again", PATIENCE, || {
+        let response = engine.exchange(&Request::post("/collect", body.as_slice()));
+        assert!(matches!(response.status, 200 | 503), "{response:?}");
+        (response.status == 200).then_some(())
+    });
     assert_eq!(engine.stop_and_read().len(), 1);
 }
