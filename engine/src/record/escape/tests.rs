@@ -1,0 +1,114 @@
+use super::*;
+use proptest::prelude::*;
+
+/// What `serde_json` writes between the quotes.
+fn reference(input: &[u8]) -> Vec<u8> {
+    let text = serde_json::to_string(&String::from_utf8_lossy(input)).unwrap();
+    text.as_bytes()[1..text.len() - 1].to_vec()
+}
+
+/// Checks every promise for one input: text, exact length, upper bound, exact room, one byte too few.
+fn check(input: &[u8]) {
+    let expected = reference(input);
+    assert_eq!(escaped_len(input), expected.len(), "{input:x?}");
+    assert!(escaped_len_max(input.len()) >= expected.len());
+    for slack in [0, 1, 15, 16, 40, 200] {
+        let mut out = vec![0xaa; expected.len() + slack + 8];
+        let (room, guard) = out.split_at_mut(expected.len() + slack);
+        assert_eq!(escape_into(input, room), Some(expected.len()), "{slack} bytes of slack: {input:x?}");
+        assert_eq!(room[..expected.len()], expected, "{slack} bytes of slack: {input:x?}");
+        assert_eq!(guard, [0xaa; 8]);
+    }
+    for missing in 1..=expected.len().min(20) {
+        let mut out = vec![0; expected.len() - missing];
+        assert_eq!(escape_into(input, &mut out), None, "{missing} bytes missing: {input:x?}");
+    }
+}
+
+#[test]
+fn every_byte_at_every_place_of_a_block() {
+    for byte in 0..=255 {
+        for place in 0..=BLOCK_INPUT {
+            for len in [place + 1, place + BLOCK_INPUT] {
+                let mut input = vec![b'a'; len];
+                input[place] = byte;
+                check(&input);
+            }
+        }
+    }
+}
+
+#[test]
+fn all_bytes_escaped_at_every_length() {
+    for filler in [b'"', b'\\', b'\n', 0, 0xff, b'a'] {
+        for len in 0..100 {
+            check(&vec![filler; len]);
+        }
+    }
+}
+
+#[test]
+fn invalid_utf8_is_replaced_as_std_does() {
+    for input in [
+        &b"\xe2\x82"[..],
+        b"a\xe2\x82b",
+        b"\xf0\x9f\x98",
+        b"\xf0\x9f\x98\xf0\x9f\x98\x80",
+        b"\xed\xa0\x80",
+        b"\xc0\xaf",
+        b"\xf5\x80\x80\x80",
+        b"\x80\x80\x80",
+        "ok: \u{1f600} \u{4e2d}\u{6587} \"quoted\" \u{7f}\u{80}\u{2028}".as_bytes(),
+    ] {
+        check(input);
+        for offset in 0..40 {
+            check(&[&vec![b' '; offset][..], input, b"\"tail\""].concat());
+        }
+    }
+}
+
+#[test]
+fn both_ways_to_mark_a_block_agree() {
+    for byte in 0..=255u8 {
+        for place in 0..BLOCK {
+            for filler in [0, b' ', b'"', 0x80, 0xff] {
+                let mut block = [filler; BLOCK];
+                block[place] = byte;
+                let (one, other) = (Marks::of(&block), Marks::portable(&block));
+                assert_eq!(one.quoted, other.quoted, "{block:x?}");
+                assert_eq!(one.control, other.control, "{block:x?}");
+                assert_eq!(one.non_ascii, other.non_ascii, "{block:x?}");
+            }
+        }
+    }
+}
+
+/// Bytes of which many need care.
+fn awkward() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![
+        4 => any::<u8>(),
+        8 => b' '..=b'~',
+        3 => prop_oneof![Just(b'"'), Just(b'\\'), Just(b'\n')],
+        1 => 0..0x20u8,
+    ];
+    proptest::collection::vec(byte, 0..300)
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes(input in proptest::collection::vec(any::<u8>(), 0..300)) {
+        check(&input);
+    }
+
+    #[test]
+    fn awkward_bytes_at_every_alignment(input in awkward()) {
+        for start in 0..input.len().min(17) {
+            check(&input[start..]);
+        }
+    }
+
+    #[test]
+    fn arbitrary_text(input in ".{0,120}") {
+        check(input.as_bytes());
+    }
+}
