@@ -11,4 +11,3 @@ pub mod observe;
 pub mod phase;
 pub mod protocol;
 pub mod record;
-pub mod shard;

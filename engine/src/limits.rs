@@ -42,3 +42,10 @@ pub const FILES_RESERVED: u64 = 256;
 /// `Retry-After` of an overload in seconds: a batch comes back within milliseconds, but a client in a hurry would
 /// make it worse.
 pub const OVERLOAD_RETRY_AFTER_S: u32 = 1;
+
+/// Bytes of chunk sizes and extensions in one body. A body of 1 MiB in chunks of 64 bytes has 65 KiB of sizes; a
+/// client that sends smaller ones is not worth its cost.
+pub const CHUNK_OVERHEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of trailers behind one body. Nobody reads them.
+pub const TRAILER_BYTES_MAX: usize = 8 * 1024;

@@ -178,6 +178,7 @@ impl Batch {
     }
 
     /// All records in the order in which they were appended.
+    #[must_use]
     pub fn records(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
         #[allow(clippy::cast_possible_truncation, reason = "fewer records than arena bytes")]
         (0..self.spans.len()).map(|index| self.record(index as u32))

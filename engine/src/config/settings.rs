@@ -241,3 +241,11 @@ pub enum SinkKind {
     #[cfg(feature = "kafka")]
     Kafka(millrun_sinks::kafka::Options),
 }
+
+impl Batch {
+    /// Batches of either kind that a shard may own for one sink.
+    #[must_use]
+    pub fn slots(&self) -> u16 {
+        self.count.saturating_add(self.large_count)
+    }
+}

@@ -14,11 +14,13 @@
 mod breaker;
 mod flight;
 mod gate;
+mod port;
 mod retry;
 mod state;
 pub mod thread;
 
 pub use breaker::Breaker;
 pub use gate::{Admission, Gate};
+pub use port::LanePort;
 pub use retry::Backoff;
 pub use state::{Lane, LaneEvents, LaneLimits};

@@ -1,1 +1,178 @@
-//! shell
+//! The lane's thread: sleeps until a batch comes in, the sink wakes it, or something is due.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use millrun_sinks::{Capabilities, OpenError, Sink, Wake};
+
+use super::{Lane, LaneLimits, LanePort};
+use crate::handoff::{ReturnRing, Returned};
+use crate::observe::LaneMetrics;
+
+/// How often figures are published and the sink's own opinion is asked.
+const PUBLISH_EVERY: Duration = Duration::from_millis(500);
+
+/// What a lane's thread is given.
+pub struct LaneThread {
+    /// For the thread's name and the log.
+    pub name: String,
+    /// The lane's fixed numbers.
+    pub limits: LaneLimits,
+    /// The shards' side.
+    pub port: Arc<LanePort>,
+    /// The way back, by shard.
+    pub returns: Vec<Arc<ReturnRing>>,
+    /// Counters.
+    pub metrics: LaneMetrics,
+    /// Start of all times in milliseconds that threads exchange.
+    pub epoch: Instant,
+}
+
+/// A running lane.
+#[derive(Debug)]
+pub struct LaneHandle {
+    /// What its sink takes.
+    pub capabilities: Capabilities,
+    stop: Arc<Stop>,
+    port: Arc<LanePort>,
+    thread: std::thread::JoinHandle<usize>,
+}
+
+#[derive(Debug)]
+struct Stop {
+    asked: AtomicBool,
+    by: Duration,
+}
+
+/// A lane could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The sink's configuration can't work.
+    #[error("sink.{sink}.{source}")]
+    Open {
+        /// The sink's name.
+        sink: String,
+        /// What is wrong.
+        source: OpenError,
+    },
+    /// The kernel gave no thread.
+    #[error("sink.{sink}: no thread for its lane: {source}")]
+    Thread {
+        /// The sink's name.
+        sink: String,
+        /// The kernel's reason.
+        source: std::io::Error,
+    },
+}
+
+/// Opens the sink on the lane's own thread and starts serving.
+///
+/// # Errors
+/// [`StartError`]. An outage of the destination is none.
+pub fn start<S: Sink>(
+    lane: LaneThread,
+    stop_by: Duration,
+    open: impl FnOnce(Wake) -> Result<S, OpenError> + Send + 'static,
+) -> Result<LaneHandle, StartError> {
+    let (report, opened) = std::sync::mpsc::sync_channel(1);
+    let stop = Arc::new(Stop { asked: AtomicBool::new(false), by: stop_by });
+    let (name, port, stopper) = (lane.name.clone(), lane.port.clone(), stop.clone());
+    let thread = std::thread::Builder::new()
+        .name(format!("lane-{name}"))
+        .spawn(move || {
+            let me = std::thread::current();
+            lane.port.queue.attach(me.clone());
+            let sink = match open(Wake::new(move || me.unpark())) {
+                Ok(sink) => sink,
+                Err(error) => {
+                    let _ = report.send(Err(error));
+                    return 0;
+                }
+            };
+            let _ = report.send(Ok(sink.capabilities()));
+            drop(report);
+            run(lane, sink, &stopper)
+        })
+        .map_err(|source| StartError::Thread { sink: name.clone(), source })?;
+    match opened.recv() {
+        Ok(Ok(capabilities)) => Ok(LaneHandle { capabilities, stop, port, thread }),
+        Ok(Err(source)) => Err(StartError::Open { sink: name, source }),
+        Err(_) => {
+            Err(StartError::Thread { sink: name, source: std::io::Error::other("it ended before it began") })
+        }
+    }
+}
+
+impl LaneHandle {
+    /// Asks the lane to finish what it has. Call it when no shard feeds it any more.
+    pub fn stop(&self) {
+        self.stop.asked.store(true, Ordering::Release);
+        self.port.queue.wake();
+    }
+
+    /// Waits for the lane's end; returns how many batches it had to leave undecided.
+    #[must_use]
+    pub fn join(self) -> usize {
+        self.thread.join().unwrap_or_else(|_| {
+            tracing::error!("a lane's thread panicked");
+            1
+        })
+    }
+}
+
+fn run<S: Sink>(thread: LaneThread, sink: S, stop: &Stop) -> usize {
+    let LaneThread { limits, port, returns, mut metrics, epoch, .. } = thread;
+    let mut lane = Lane::new(sink, limits);
+    let mut touched = vec![false; returns.len()];
+    let mut publish_at = Instant::now();
+    let mut end: Option<Instant> = None;
+    loop {
+        let now = Instant::now();
+        let now_ms = u64::try_from(now.saturating_duration_since(epoch).as_millis()).unwrap_or(u64::MAX);
+        while let Some(sealed) = port.queue.pop() {
+            lane.accept(sealed, now, &mut metrics);
+        }
+        lane.turn(now, &port.gate, now_ms, &mut metrics, &mut |returned: Returned| {
+            let shard = usize::from(returned.batch.origin().shard);
+            returns[shard].push(returned);
+            touched[shard] = true;
+        });
+        for (shard, touched) in touched.iter_mut().enumerate() {
+            if std::mem::take(touched) {
+                returns[shard].ring();
+            }
+        }
+        if now >= publish_at {
+            publish_at = now + PUBLISH_EVERY;
+            lane.heed_health(&port.gate, now_ms, &mut metrics);
+            metrics.publish(lane.sink(), port.queue.len() + lane.waiting(), lane.in_flight());
+        }
+        if stop.asked.load(Ordering::Acquire) {
+            let end = *end.get_or_insert_with(|| {
+                lane.close(now, now + stop.by);
+                now + stop.by
+            });
+            let idle = lane.is_idle() && port.queue.is_empty();
+            if idle || now >= end {
+                metrics.publish(lane.sink(), lane.waiting(), lane.in_flight());
+                return lane.in_flight() + lane.waiting() + port.queue.len();
+            }
+        }
+        sleep(&lane, &port, now, publish_at, end);
+    }
+}
+
+/// Sleeps until the next thing is due. A wake that came since the queue was looked at is not lost: it is a token
+/// that the next park takes.
+fn sleep<S: Sink>(lane: &Lane<S>, port: &LanePort, now: Instant, publish_at: Instant, end: Option<Instant>) {
+    if !port.queue.is_empty() {
+        return;
+    }
+    // Publishing can wait while nothing happens, but health must not grow old.
+    let mut until = publish_at;
+    for due in [lane.next_turn(), end].into_iter().flatten() {
+        until = until.min(due);
+    }
+    std::thread::park_timeout(until.saturating_duration_since(now));
+}

@@ -13,7 +13,8 @@ use std::rc::Rc;
 ///   0 ───────── filled ───────────── len
 ///   │ read bytes  │ the kernel writes here │
 /// ```
-#[derive(Debug)]
+/// The default is an empty buffer without a block: what stands in while the driver owns the real one.
+#[derive(Debug, Default)]
 pub struct ReadBuffer {
     /// Fully initialised (zeroed at first), so that every index is safe to read.
     block: Box<[u8]>,

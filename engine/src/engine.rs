@@ -1,0 +1,377 @@
+//! Puts the parts together, starts them in the right order and ends them in the right order.
+//!
+//! ```text
+//!  start   files limit ▶ driver ▶ lanes (sinks opened) ▶ memory sum ▶ listeners ▶ admin ▶ shards ▶ serving
+//!  stop    draining: /ready fails, answers close ▶ drain_delay ▶ stopping ▶ shards end ▶ lanes end ▶ admin ends
+//! ```
+//!
+//! A destination that is down stops neither.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millrun_sinks::OpenError;
+
+use crate::admin;
+use crate::batch::{Feed, FeedLimits};
+use crate::config::{Driver, Loaded, Settings, Sink, SinkKind};
+use crate::handoff::{LaneQueue, ReturnRing};
+use crate::host::Host;
+use crate::lane::thread::{LaneHandle, LaneThread, StartError as LaneStartError};
+use crate::lane::{Gate, LaneLimits, LanePort};
+use crate::memory::{Available, Demand, DoesNotFit, Plan};
+use crate::observe::Metrics;
+use crate::phase::{Phase, PhaseCell};
+use crate::protocol;
+use crate::shard::driver::{self, Choice};
+use crate::shard::{RouteState, Shard, ShardParts, Sockets};
+
+mod listen;
+mod signals;
+
+pub use listen::ListenError;
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The driver that was asked for is not to be had.
+    #[error(transparent)]
+    Driver(#[from] driver::Unavailable),
+    /// A sink's configuration can't work.
+    #[error(transparent)]
+    Lane(#[from] LaneStartError),
+    /// The memory sum or the descriptors do not fit.
+    #[error(transparent)]
+    DoesNotFit(#[from] DoesNotFit),
+    /// The data port can't be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The admin port can't be had.
+    #[error("admin.listen = \"{address}\": {source}; choose another address or set admin.listen = \"\"")]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// The kernel's reason.
+        source: std::io::Error,
+    },
+    /// The kernel gives no thread or no socket pair.
+    #[error("shard {shard} can't start: {source}")]
+    Shard {
+        /// Its number.
+        shard: u16,
+        /// The kernel's reason.
+        source: std::io::Error,
+    },
+}
+
+impl StartError {
+    /// True when the configuration has to change; false when the machine's state is the reason.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Driver(_) | Self::Lane(LaneStartError::Open { .. }) | Self::DoesNotFit(_))
+    }
+}
+
+/// A running engine.
+pub struct Engine {
+    settings: Arc<Settings>,
+    phase: Arc<PhaseCell>,
+    /// Where the data port really is: differs from the configuration when that says port 0.
+    pub address: SocketAddr,
+    /// Where the admin port really is.
+    pub admin_address: Option<SocketAddr>,
+    /// The driver and why.
+    pub driver: Choice,
+    /// The memory sum.
+    pub plan: Plan,
+    shards: Vec<std::thread::JoinHandle<std::io::Result<usize>>>,
+    lanes: Vec<LaneHandle>,
+    admin: Option<admin::Handle>,
+    ended: tokio::sync::mpsc::UnboundedReceiver<u16>,
+}
+
+/// Starts everything.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running then that would keep the process alive.
+pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
+    let settings = Arc::new(loaded.settings);
+    let (host, epoch) = (Host::detect(), Instant::now());
+    let driver = driver::choose(settings.server.driver)?;
+    let shards = settings.server.shards.unwrap_or_else(|| host.shards_default());
+    let metrics = Metrics::new(&settings, shards);
+    let phase = Arc::new(PhaseCell::default());
+
+    let returns = return_rings(&settings, shards)?;
+    let rings: Vec<_> = returns.iter().map(|(ring, _)| ring.clone()).collect();
+    let (ports, lanes) = start_lanes(&settings, shards, &rings, &metrics, epoch)?;
+    let feeds = feed_limits(&settings, &lanes);
+    let plan = plan_memory(&settings, shards, &feeds, &host)?;
+    metrics.set_memory_budget(plan.parts.iter().map(|part| (part.owner.clone(), part.bytes)));
+
+    let (listeners, address) = listen::bind(settings.server.listen, shards, settings.server.backlog)?;
+    let admin = start_admin(&settings, &phase, &metrics, loaded.effective)?;
+    let admin_address = admin.as_ref().map(admin::Handle::address);
+
+    let (tell, ended) = tokio::sync::mpsc::unbounded_channel();
+    let pin = usize::from(shards) == host.cpus_allowed.len();
+    let mut threads = Vec::new();
+    for (number, (listener, (ring, wire))) in (0..shards).zip(listeners.into_iter().zip(returns)) {
+        let start = ShardStart {
+            number,
+            driver: driver.driver,
+            cpu: pin.then(|| host.cpus_allowed[usize::from(number)]),
+            settings: settings.clone(),
+            phase: phase.clone(),
+            connections_max: (plan.connections_max / usize::from(shards)).max(1),
+            body_memory_bytes: settings.limits.body_memory_bytes / usize::from(shards),
+            metrics: metrics.clone(),
+            ports: ports.clone(),
+            feeds: feeds.iter().map(|(_, limits)| FeedLimits { shard: number, ..*limits }).collect(),
+            sockets: Sockets { listener, wire, returns: ring },
+            epoch,
+        };
+        let tell = tell.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{number}"))
+            .spawn(move || {
+                let _told = Told { tell, number };
+                start.run()
+            })
+            .map_err(|source| StartError::Shard { shard: number, source })?;
+        threads.push(thread);
+    }
+    phase.advance(Phase::Serving);
+    Ok(Engine { settings, phase, address, admin_address, driver, plan, shards: threads, lanes, admin, ended })
+}
+
+/// Tells the main thread that a shard's thread ended, however it ended.
+struct Told {
+    tell: tokio::sync::mpsc::UnboundedSender<u16>,
+    number: u16,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        // The main thread may have stopped listening: it is waiting for this very thread then.
+        let _ = self.tell.send(self.number);
+    }
+}
+
+type Returns = Vec<(Arc<ReturnRing>, std::os::unix::net::UnixStream)>;
+
+fn return_rings(settings: &Settings, shards: u16) -> Result<Returns, StartError> {
+    let batches = settings.sinks.len() * usize::from(settings.batch.slots());
+    (0..shards)
+        .map(|shard| {
+            let (ring, wire) = ReturnRing::new(batches).map_err(|source| StartError::Shard { shard, source })?;
+            Ok((Arc::new(ring), wire))
+        })
+        .collect()
+}
+
+fn start_lanes(
+    settings: &Settings,
+    shards: u16,
+    returns: &[Arc<ReturnRing>],
+    metrics: &Arc<Metrics>,
+    epoch: Instant,
+) -> Result<(Vec<Arc<LanePort>>, Vec<LaneHandle>), StartError> {
+    let slots = settings.batch.slots();
+    let probe_ms = u64::try_from(settings.ack.deadline.as_millis()).unwrap_or(u64::MAX);
+    let (mut ports, mut lanes) = (Vec::new(), Vec::new());
+    for (number, sink) in (0_u16..).zip(&settings.sinks) {
+        let port = Arc::new(LanePort {
+            queue: LaneQueue::new(usize::from(shards) * usize::from(slots)),
+            gate: Gate::new(probe_ms),
+        });
+        let thread = LaneThread {
+            name: sink.name.clone(),
+            limits: LaneLimits {
+                lane: number,
+                shards,
+                slots,
+                retry_initial: settings.ack.retry_initial,
+                retry_max: settings.ack.retry_max,
+                breaker_failures: settings.ack.breaker_failures,
+                breaker_open: settings.ack.breaker_open,
+                seed: fastrand::u64(..),
+            },
+            port: port.clone(),
+            returns: returns.to_vec(),
+            metrics: metrics.lane(usize::from(number)),
+            epoch,
+        };
+        lanes.push(open_lane(thread, sink, settings.ack.deadline + Duration::from_secs(1))?);
+        ports.push(port);
+    }
+    Ok((ports, lanes))
+}
+
+/// The one place that knows which kinds of sink there are.
+fn open_lane(thread: LaneThread, sink: &Sink, stop_by: Duration) -> Result<LaneHandle, LaneStartError> {
+    use crate::lane::thread::start;
+    match sink.kind.clone() {
+        SinkKind::Null(options) => {
+            start(thread, stop_by, move |wake| Ok::<_, OpenError>(millrun_sinks::null::open(&options, wake)))
+        }
+        SinkKind::File(options) => {
+            start(thread, stop_by, move |wake| millrun_sinks::file::open(&options, std::time::SystemTime::now, wake))
+        }
+        #[cfg(feature = "kafka")]
+        SinkKind::Kafka(options) => start(thread, stop_by, move |wake| { drop(wake); Err::<millrun_sinks::null::NullSink, _>(OpenError{key:format!("{options:?}"),value:String::new(),problem:String::new()}) }),
+    }
+}
+
+fn feed_limits(settings: &Settings, lanes: &[LaneHandle]) -> Vec<(String, FeedLimits)> {
+    let limits = |sink: &Sink, lane: &LaneHandle| FeedLimits {
+        shard: 0,
+        arena_bytes: settings.batch.arena_bytes,
+        records_max: settings.batch.records_max,
+        count: settings.batch.count,
+        large_count: settings.batch.large_count,
+        record_bytes_max: lane.capabilities.record_bytes_max.min(settings.limits.record_bytes_max),
+        linger: sink.linger,
+        deadline: settings.ack.deadline,
+    };
+    settings.sinks.iter().zip(lanes).map(|(sink, lane)| (sink.name.clone(), limits(sink, lane))).collect()
+}
+
+fn plan_memory(
+    settings: &Settings,
+    shards: u16,
+    feeds: &[(String, FeedLimits)],
+    host: &Host,
+) -> Result<Plan, DoesNotFit> {
+    let demand = Demand {
+        shards,
+        feeds,
+        body_memory_bytes: settings.limits.body_memory_bytes,
+        body_decoded_bytes_max: settings.limits.body_decoded_bytes_max,
+        connections_max: settings.limits.connections_max,
+    };
+    let available = match settings.limits.memory_bytes_max {
+        Some(memory_bytes) => Available {
+            memory_bytes,
+            memory_limited_by: "limits.memory_bytes_max",
+            files_max: host.files_max,
+        },
+        None => Available {
+            memory_bytes: usize::try_from(host.memory_bytes).unwrap_or(usize::MAX),
+            memory_limited_by: host.memory_limited_by,
+            files_max: host.files_max,
+        },
+    };
+    Plan::new(&demand, &available)
+}
+
+fn start_admin(
+    settings: &Arc<Settings>,
+    phase: &Arc<PhaseCell>,
+    metrics: &Arc<Metrics>,
+    effective: String,
+) -> Result<Option<admin::Handle>, StartError> {
+    let Some(address) = settings.admin.listen else { return Ok(None) };
+    let state = Arc::new(admin::State::new(metrics.clone(), phase.clone(), effective));
+    admin::start(address, state).map(Some).map_err(|source| StartError::Admin { address, source })
+}
+
+/// What a shard's thread is given; it makes the rest itself, so that its memory is its own.
+struct ShardStart {
+    number: u16,
+    driver: Driver,
+    cpu: Option<usize>,
+    settings: Arc<Settings>,
+    phase: Arc<PhaseCell>,
+    connections_max: usize,
+    body_memory_bytes: usize,
+    metrics: Arc<Metrics>,
+    ports: Vec<Arc<LanePort>>,
+    feeds: Vec<FeedLimits>,
+    sockets: Sockets,
+    epoch: Instant,
+}
+
+impl ShardStart {
+    fn run(self) -> std::io::Result<usize> {
+        if let Some(cpu) = self.cpu
+            && let Err(error) = crate::host::pin_to(cpu)
+        {
+            tracing::warn!(shard = self.number, cpu, %error, "the shard is not pinned to its CPU");
+        }
+        let stop_by = self.settings.server.drain_deadline.saturating_sub(self.settings.server.drain_delay);
+        let now = Instant::now();
+        let routes = self.settings.routes.iter().map(|route| RouteState {
+            path: route.path.as_bytes().into(),
+            protocol: protocol::of(route.protocol),
+            sink: route.sink,
+            ack: route.ack,
+            key: self.settings.sinks[route.sink].key,
+        });
+        let shard = Shard::new(ShardParts {
+            routes: routes.collect(),
+            phase: self.phase,
+            connections_max: self.connections_max,
+            body_memory_bytes: self.body_memory_bytes,
+            metrics: self.metrics.shard(usize::from(self.number)),
+            lanes: self.ports,
+            feeds: self.feeds.into_iter().map(|limits| Feed::new(limits, now)).collect(),
+            epoch: self.epoch,
+            settings: self.settings,
+        });
+        let serve = crate::shard::run(shard, self.sockets, stop_by);
+        match self.driver {
+            Driver::Epoll => driver::epoll_runtime()?.block_on(serve),
+            Driver::Auto | Driver::IoUring => driver::io_uring_runtime()?.block_on(serve),
+        }
+    }
+}
+
+impl Engine {
+    /// Serves until SIGTERM or SIGINT, then drains. Returns true when everything was delivered or answered.
+    #[must_use]
+    pub fn serve(mut self) -> bool {
+        let clean = signals::wait(&mut self.ended);
+        if !clean {
+            tracing::error!("a shard ended by itself: the process stops, so that whoever watches it starts a new one");
+        }
+        self.stop(clean) && clean
+    }
+
+    fn stop(mut self, patient: bool) -> bool {
+        let server = &self.settings.server;
+        self.phase.advance(Phase::Draining);
+        if patient && !server.drain_delay.is_zero() {
+            tracing::info!(
+                delay_ms = server.drain_delay.as_millis(),
+                "draining: still serving, /ready fails, answers close their connections"
+            );
+            signals::wait_or(&mut self.ended, server.drain_delay);
+        }
+        self.phase.advance(Phase::Stopping);
+        tracing::info!("stopping: finishing what was taken");
+        let mut unanswered = 0;
+        for shard in self.shards {
+            match shard.join() {
+                Ok(Ok(left)) => unanswered += left,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "a shard failed");
+                    unanswered += 1;
+                }
+                Err(_) => unanswered += 1,
+            }
+        }
+        self.lanes.iter().for_each(LaneHandle::stop);
+        let undecided: usize = self.lanes.into_iter().map(LaneHandle::join).sum();
+        if let Some(admin) = self.admin {
+            admin.stop();
+        }
+        if unanswered + undecided == 0 {
+            tracing::info!("stopped: every request was answered, every batch decided");
+        } else {
+            tracing::error!(unanswered, undecided, "stopped at the deadline with requests or batches left");
+        }
+        unanswered + undecided == 0
+    }
+}

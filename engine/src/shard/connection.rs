@@ -1,0 +1,242 @@
+//! One connection: requests in, answers out, in order.
+//!
+//! ```text
+//!   read head ─▶ parse ─▶ (100) ─▶ read body ─▶ admit, encode ─▶ wait for the outcome ─▶ answer ─▶ next
+//!       │          │                   │              │                                    │
+//!       └──────────┴───────────────────┴── refuse ────┴──── lingering close ◀── if it must ┘
+//! ```
+//!
+//! Generic over its stream: a socket here, TLS or a simulation elsewhere. Nothing of an answer leaves before the
+//! outcome is known, since some SDKs take a cut-off status line for success.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
+
+use super::buffer::ReadBuffer;
+use super::run::Registration;
+use super::state::Shard;
+use super::watch::{Cut, Phase, Watch};
+use crate::http::{Head, HeadScanner, Refusal};
+use crate::limits;
+use crate::observe::Closed;
+
+/// Why no further request is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The connection is of no further use: the client closed it, it broke, or it was idle for too long.
+    Gone(Closed),
+    /// The last answer has been sent and the client is to be let go gently.
+    Closing(Closed),
+}
+
+/// What stops a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It gets this answer.
+    Refuse(Refusal),
+    /// It gets none: there is nobody to answer.
+    End(End),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refuse(refusal)
+    }
+}
+
+/// A connection's own state.
+pub(super) struct Connection<S> {
+    pub(super) stream: S,
+    pub(super) shard: Rc<Shard>,
+    pub(super) watch: Rc<Watch>,
+    pub(super) buffer: ReadBuffer,
+    /// The connection's own block while it reads into a larger one.
+    own: Option<ReadBuffer>,
+    scanner: HeadScanner,
+    /// Requests that were answered.
+    pub(super) served: u64,
+    /// When the first byte of the running request was read.
+    pub(super) began: Instant,
+}
+
+impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
+    pub(super) fn new(stream: S, shard: Rc<Shard>, watch: Rc<Watch>) -> Self {
+        Self {
+            stream,
+            shard,
+            watch,
+            buffer: ReadBuffer::new(limits::CONNECTION_BUFFER_BYTES),
+            own: None,
+            scanner: HeadScanner::new(),
+            served: 0,
+            began: Instant::now(),
+        }
+    }
+
+    /// Serves requests until the connection ends; returns why.
+    ///
+    /// The registration is dropped before the stream: see [`Registration`].
+    pub(super) async fn serve(mut self, registration: Registration) -> Closed {
+        let reason = loop {
+            match self.next_request().await {
+                Ok(()) => {}
+                Err(End::Gone(reason)) => break reason,
+                Err(End::Closing(reason)) => {
+                    self.linger().await;
+                    break reason;
+                }
+            }
+        };
+        drop(registration);
+        reason
+    }
+
+    /// Reads and answers one request. `Ok`: the connection may carry another one.
+    async fn next_request(&mut self) -> Result<(), End> {
+        let head_len = match self.read_head().await {
+            Ok(head_len) => head_len,
+            Err(stop) => return self.stop(None, stop).await,
+        };
+        let head = match Head::parse(&self.buffer.filled()[..head_len], self.shard.settings.limits.headers_max) {
+            Ok(head) => head,
+            Err(refusal) => return self.stop(None, refusal.into()).await,
+        };
+        match self.serve_request(&head, head_len).await {
+            Ok(next) => {
+                self.turn_over(next);
+                Ok(())
+            }
+            Err(stop) => self.stop(Some(&head), stop).await,
+        }
+    }
+
+    /// Answers a request that can't be served, if there is somebody to answer. The connection ends.
+    async fn stop(&mut self, head: Option<&Head>, stop: Stop) -> Result<(), End> {
+        match stop {
+            Stop::End(end) => Err(end),
+            Stop::Refuse(refusal) => {
+                self.refuse_and_close(head, refusal).await?;
+                Err(End::Closing(Closed::Refused))
+            }
+        }
+    }
+
+    /// The request that ended at `next` is done: what lies behind it is the next one.
+    fn turn_over(&mut self, next: usize) {
+        self.buffer.discard_front(next);
+        self.scanner = HeadScanner::new();
+        if self.buffer.is_pooled()
+            && self.buffer.filled().len() <= limits::CONNECTION_BUFFER_BYTES
+            && let Some(own) = self.own.take()
+        {
+            drop(self.buffer.move_into(own));
+        }
+        if !self.buffer.filled().is_empty() {
+            self.began = Instant::now();
+        }
+    }
+
+    /// Reads until a head is complete; returns its length. It then begins at the front of the buffer.
+    async fn read_head(&mut self) -> Result<usize, Stop> {
+        let head_bytes_max = self.shard.settings.limits.head_bytes_max;
+        let mut begun = !self.buffer.filled().is_empty();
+        self.enter(if begun { Phase::Head } else { Phase::Idle });
+        loop {
+            if let Some(end) = self.scanner.advance(self.buffer.filled(), head_bytes_max)? {
+                self.buffer.discard_front(end.start);
+                return Ok(end.end - end.start);
+            }
+            if self.buffer.is_full() {
+                self.grow(head_bytes_max + limits::FRAMING_SLACK_BYTES)?;
+            }
+            let read = self.read().await?;
+            if read == 0 {
+                return Err(self.ended_in_head(begun));
+            }
+            if !begun {
+                begun = true;
+                self.began = Instant::now();
+                self.enter(Phase::Head);
+            }
+        }
+    }
+
+    /// The client sends no more, or was cut, before a head was complete.
+    fn ended_in_head(&self, begun: bool) -> Stop {
+        match self.watch.cut() {
+            Some(Cut::Late(Phase::Head)) => Stop::Refuse(Refusal::HeadTimeout),
+            Some(Cut::Late(_) | Cut::Slow) => Stop::End(End::Gone(Closed::Idle)),
+            Some(Cut::Drain) => Stop::End(End::Closing(Closed::Drain)),
+            None if begun => Stop::End(End::Gone(Closed::Error)),
+            None => Stop::End(End::Gone(Closed::Peer)),
+        }
+    }
+
+    /// Reads once into the free part of the buffer; 0: no more will come.
+    pub(super) async fn read(&mut self) -> Result<usize, Stop> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let (read, buffer) = self.stream.read(buffer).await;
+        self.buffer = buffer;
+        read.map_err(|_| Stop::End(End::Gone(Closed::Error)))
+    }
+
+    /// Gives the buffer room for `bytes` in all.
+    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
+        if bytes <= self.buffer.capacity() {
+            return Ok(());
+        }
+        let larger = self.shard.buffers.take(bytes).ok_or(Refusal::BodyMemoryFull)?;
+        let smaller = self.buffer.move_into(larger);
+        if !smaller.is_pooled() {
+            self.own = Some(smaller);
+        }
+        Ok(())
+    }
+
+    /// The connection waits for `phase` from now on.
+    pub(super) fn enter(&self, phase: Phase) {
+        let timeouts = &self.shard.timeouts;
+        let timeout = match phase {
+            Phase::Idle => timeouts.idle,
+            Phase::Head => timeouts.head,
+            Phase::Body => timeouts.body,
+            Phase::Outcome => 0,
+            Phase::Answer => timeouts.answer,
+            Phase::Linger => timeouts.linger,
+        };
+        self.watch.enter(phase, self.shard.tick() + timeout);
+    }
+
+    /// Writes all of `bytes` and recycles the buffer.
+    pub(super) async fn write(&mut self, bytes: Vec<u8>) -> Result<(), End> {
+        self.enter(Phase::Answer);
+        let len = bytes.len();
+        let (written, bytes) = self.stream.write_all(bytes).await;
+        self.shard.recycle_answer(bytes);
+        match written {
+            Ok(_) => {
+                self.shard.metrics.sent(len);
+                Ok(())
+            }
+            Err(_) => Err(End::Gone(Closed::Error)),
+        }
+    }
+
+    /// Says that no more comes, and reads what the client still sends until it closes: a close with unread bytes
+    /// would be a reset, which can take our last answer with it (RFC 9112 section 9.6).
+    async fn linger(&mut self) {
+        self.enter(Phase::Linger);
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        loop {
+            self.buffer.discard_front(self.buffer.filled().len());
+            match self.read().await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+    }
+}

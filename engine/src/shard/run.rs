@@ -1,0 +1,192 @@
+//! A shard's life: its tasks, and the order in which they end.
+//!
+//! | task | waits for | does |
+//! | --- | --- | --- |
+//! | accept | a connection | spawns its task, or refuses it |
+//! | returns | a byte on the wire | takes decided batches home, wakes their requests |
+//! | sealer | the first record of a batch, or its linger | seals, so that requests that came together travel together |
+//! | sweep | a tick | times out connections and requests, notices the drain |
+//! | one a connection | its socket | see [`super::connection`] |
+
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::future::Future as _;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
+use monoio::net::{TcpListener, TcpStream, UnixStream};
+
+use super::connection::Connection;
+use super::state::Shard;
+use super::watch::{Cut, Phase as Waits, Tick, Watch};
+use crate::handoff::ReturnRing;
+use crate::http::Refusal;
+use crate::limits;
+use crate::observe::{Closed, rate_limited};
+use crate::phase::Phase;
+
+/// What a shard needs from the kernel, made by the main thread so that errors are reported before anything serves.
+#[derive(Debug)]
+pub struct Sockets {
+    /// This shard's listener on the data port (`SO_REUSEPORT`).
+    pub listener: std::net::TcpListener,
+    /// The end of the wire that wakes this shard.
+    pub wire: StdUnixStream,
+    /// Where decided batches come back.
+    pub returns: Arc<ReturnRing>,
+}
+
+/// Serves until the process drains and everything that was taken is answered, or until `stop_by` (set once the
+/// process stops) has passed. Returns the number of requests that had to be left without an answer.
+///
+/// # Errors
+/// When the driver does not take the sockets.
+pub async fn run(shard: Rc<Shard>, sockets: Sockets, stop_by: Duration) -> std::io::Result<usize> {
+    let listener = TcpListener::from_std(sockets.listener)?;
+    let wire = UnixStream::from_std(sockets.wire)?;
+    drop(monoio::spawn(accept(shard.clone(), listener)));
+    drop(monoio::spawn(returns(shard.clone(), wire, sockets.returns)));
+    drop(monoio::spawn(sealer(shard.clone())));
+    Ok(sweep(shard, stop_by).await)
+}
+
+async fn accept(shard: Rc<Shard>, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => admit(&shard, stream),
+            Err(error) => {
+                rate_limited!(warn, %error, "a connection could not be accepted");
+                monoio::time::sleep(limits::ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn admit(shard: &Rc<Shard>, stream: TcpStream) {
+    let refusal = if shard.phase.get() == Phase::Stopping {
+        Some(Refusal::Draining)
+    } else if shard.connections.borrow().len() >= shard.connections_max {
+        Some(Refusal::TooManyConnections)
+    } else {
+        None
+    };
+    let shard = shard.clone();
+    drop(match refusal {
+        None => monoio::spawn(connection(shard, stream)),
+        Some(refusal) => monoio::spawn(turn_away(shard, stream, refusal)),
+    });
+}
+
+async fn connection(shard: Rc<Shard>, stream: TcpStream) {
+    let deadline = shard.tick() + shard.timeouts.idle;
+    let watch = Rc::new(Watch::new(Some(stream.as_raw_fd()), deadline));
+    let registration = Registration::new(shard.clone(), watch.clone());
+    shard.metrics.connection_opened();
+    let reason = Connection::new(stream, shard.clone(), watch).serve(registration).await;
+    shard.metrics.connection_closed(reason);
+}
+
+/// A watch's place in the registry. It is taken out before the stream is closed: whoever owns the stream drops the
+/// registration first, so that the sweep never touches a descriptor that is closed or somebody else's.
+pub(super) struct Registration {
+    shard: Rc<Shard>,
+    key: usize,
+}
+
+impl Registration {
+    fn new(shard: Rc<Shard>, watch: Rc<Watch>) -> Self {
+        let key = shard.connections.borrow_mut().insert(watch);
+        Self { shard, key }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.shard.connections.borrow_mut().remove(self.key);
+    }
+}
+
+/// Answers a connection that is one too many and closes it, without reading anything.
+async fn turn_away(shard: Rc<Shard>, mut stream: TcpStream, refusal: Refusal) {
+    let mut bytes = shard.answer_buffer();
+    shard.encode_refusal(refusal, &mut bytes);
+    shard.metrics.answered(None, refusal.into(), None);
+    shard.metrics.connection_opened();
+    let (_, bytes) = stream.write_all(bytes).await;
+    shard.recycle_answer(bytes);
+    shard.metrics.connection_closed(Closed::Refused);
+}
+
+async fn returns(shard: Rc<Shard>, mut wire: UnixStream, ring: Arc<ReturnRing>) {
+    let mut bytes = vec![0; 64];
+    loop {
+        let (read, buffer) = wire.read(bytes).await;
+        bytes = buffer;
+        // The other end lives as long as the lanes, which outlive every shard.
+        if !matches!(read, Ok(1..)) {
+            tracing::error!(?read, "the wire from the lanes is broken");
+            return;
+        }
+        ring.answer();
+        while let Some(returned) = ring.pop() {
+            shard.take_home(returned);
+        }
+        shard.ring_sealer();
+    }
+}
+
+async fn sealer(shard: Rc<Shard>) {
+    let far = Duration::from_secs(3600);
+    let mut timer = std::pin::pin!(monoio::time::sleep(far));
+    loop {
+        let next = shard.seal_due(Instant::now());
+        let armed = next.is_some();
+        if let Some(next) = next {
+            timer.as_mut().reset(next.into());
+        }
+        std::future::poll_fn(|cx| {
+            if shard.sealer_bell().poll(cx.waker()).is_ready() {
+                return Poll::Ready(());
+            }
+            if armed { timer.as_mut().poll(cx) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+async fn sweep(shard: Rc<Shard>, stop_by: Duration) -> usize {
+    let mut stopping_since: Option<Instant> = None;
+    loop {
+        monoio::time::sleep(limits::TICK).await;
+        let (tick, now) = (shard.advance_tick(), Instant::now());
+        shard.expire(now);
+        shard.metrics.tick(&shard.feeds.borrow(), shard.connections.borrow().len());
+        let stopping = shard.phase.get() == Phase::Stopping;
+        sweep_connections(&shard, tick, stopping);
+        if stopping {
+            shard.ring_sealer();
+            let since = *stopping_since.get_or_insert(now);
+            let open = shard.connections.borrow().len();
+            if (open == 0 && shard.is_empty()) || now >= since + stop_by {
+                return shard.tickets.borrow().len();
+            }
+        }
+    }
+}
+
+fn sweep_connections(shard: &Shard, tick: Tick, stopping: bool) {
+    let body_rate_min = shard.settings.limits.body_rate_min;
+    let slice = usize::try_from(tick % limits::SWEEP_SLICES).unwrap_or(0);
+    for (key, watch) in shard.connections.borrow().iter() {
+        if stopping && matches!(watch.phase(), Waits::Idle) {
+            watch.cut_off(Cut::Drain);
+        } else if key % (limits::SWEEP_SLICES as usize) == slice
+            && let Some(cut) = watch.overdue(tick, body_rate_min)
+        {
+            watch.cut_off(cut);
+        }
+    }
+}

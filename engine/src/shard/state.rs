@@ -1,0 +1,303 @@
+//! What the tasks of one shard share. One thread: cells, no locks.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+use millrun_sinks::Fault;
+use slab::Slab;
+
+use super::buffer::BufferPool;
+use super::ticket::{Ticket, Tickets};
+use super::watch::{Tick, Watch, ticks};
+use crate::batch::{Feed, SealReason};
+use crate::config::{Acknowledgement, RecordKey, Settings};
+use crate::handoff::{Returned, Sealed};
+use crate::http::{ContentDecoder, CorsPolicy};
+use crate::lane::LanePort;
+use crate::limits;
+use crate::observe::ShardMetrics;
+use crate::phase::{Phase, PhaseCell};
+use crate::protocol::Protocol;
+use crate::record::{RidSource, Timestamps};
+
+/// One route, as a shard uses it.
+pub struct RouteState {
+    /// Exact path.
+    pub path: Box<[u8]>,
+    /// How requests become records.
+    pub protocol: &'static dyn Protocol,
+    /// Index of the feed, the lane and the sink: all three count alike.
+    pub sink: usize,
+    /// What a 200 promises.
+    pub ack: Acknowledgement,
+    /// Partitioning key of its sink.
+    pub key: RecordKey,
+}
+
+/// Sweep deadlines, computed once.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For the first byte of a request.
+    pub idle: Tick,
+    /// For the rest of a head.
+    pub head: Tick,
+    /// For the rest of a body.
+    pub body: Tick,
+    /// For the client to take an answer.
+    pub answer: Tick,
+    /// For the client to stop sending.
+    pub linger: Tick,
+}
+
+/// Everything a shard is made of. Built on the main thread's data, on the shard's own thread.
+pub struct Shard {
+    /// The configuration.
+    pub settings: Arc<Settings>,
+    /// Where the process is in its life.
+    pub phase: Arc<PhaseCell>,
+    /// Routes in the order of the configuration.
+    pub routes: Vec<RouteState>,
+    /// Who may read our answers.
+    pub cors: CorsPolicy,
+    /// Sweep deadlines.
+    pub timeouts: Timeouts,
+    /// Connections that this shard may have at a time.
+    pub connections_max: usize,
+    /// This shard's counters.
+    pub metrics: ShardMetrics,
+    /// The lanes, by sink.
+    pub lanes: Vec<Arc<LanePort>>,
+    /// This shard's feeds, by sink.
+    pub feeds: RefCell<Vec<Feed<Ticket>>>,
+    /// Requests that wait for their records.
+    pub tickets: RefCell<Tickets>,
+    /// Larger read buffers.
+    pub buffers: Rc<BufferPool>,
+    /// Undoes `Content-Encoding`; one for the shard, as decoding never waits.
+    pub decoder: RefCell<ContentDecoder>,
+    /// Formats the time.
+    pub timestamps: RefCell<Timestamps>,
+    /// Makes request ids.
+    pub rids: RefCell<RidSource>,
+    /// Open connections.
+    pub connections: RefCell<Slab<Rc<Watch>>>,
+    /// Start of all times in milliseconds that threads exchange.
+    pub epoch: Instant,
+    tick: Cell<Tick>,
+    answers: RefCell<Vec<Vec<u8>>>,
+    sealer: Bell,
+}
+
+/// What a shard is made from; see the fields of [`Shard`].
+pub struct ShardParts {
+    /// See [`Shard::settings`].
+    pub settings: Arc<Settings>,
+    /// See [`Shard::phase`].
+    pub phase: Arc<PhaseCell>,
+    /// See [`Shard::routes`].
+    pub routes: Vec<RouteState>,
+    /// See [`Shard::connections_max`].
+    pub connections_max: usize,
+    /// Bytes for larger read buffers.
+    pub body_memory_bytes: usize,
+    /// See [`Shard::metrics`].
+    pub metrics: ShardMetrics,
+    /// See [`Shard::lanes`].
+    pub lanes: Vec<Arc<LanePort>>,
+    /// See [`Shard::feeds`].
+    pub feeds: Vec<Feed<Ticket>>,
+    /// See [`Shard::epoch`].
+    pub epoch: Instant,
+}
+
+impl Shard {
+    /// A shard that serves nobody yet.
+    #[must_use]
+    pub fn new(parts: ShardParts) -> Rc<Self> {
+        let settings = parts.settings;
+        let limits = &settings.limits;
+        let timeouts = Timeouts {
+            idle: ticks(limits.idle_timeout),
+            head: ticks(limits.head_timeout),
+            body: ticks(limits.body_timeout),
+            answer: ticks(limits::WRITE_TIMEOUT),
+            linger: ticks(limits::LINGER_TIMEOUT),
+        };
+        Rc::new(Self {
+            phase: parts.phase,
+            routes: parts.routes,
+            cors: CorsPolicy::new(&settings.cors),
+            timeouts,
+            connections_max: parts.connections_max,
+            metrics: parts.metrics,
+            lanes: parts.lanes,
+            feeds: RefCell::new(parts.feeds),
+            tickets: RefCell::new(Tickets::with_capacity(1024)),
+            buffers: BufferPool::new(parts.body_memory_bytes),
+            decoder: RefCell::new(ContentDecoder::new()),
+            timestamps: RefCell::new(Timestamps::new()),
+            rids: RefCell::new(RidSource::new()),
+            connections: RefCell::new(Slab::new()),
+            epoch: parts.epoch,
+            tick: Cell::new(0),
+            answers: RefCell::new(Vec::new()),
+            sealer: Bell::default(),
+            settings,
+        })
+    }
+
+    /// The sweep's time.
+    pub fn tick(&self) -> Tick {
+        self.tick.get()
+    }
+
+    /// The sweep's time moves on.
+    pub fn advance_tick(&self) -> Tick {
+        self.tick.set(self.tick.get() + 1);
+        self.tick.get()
+    }
+
+    /// Milliseconds since the epoch that all threads share.
+    pub fn ms(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Nanoseconds since 1970.
+    pub fn unix_nanos() -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// True once answers have to close their connections.
+    pub fn drains(&self) -> bool {
+        self.phase.get() >= Phase::Draining
+    }
+
+    /// An empty buffer for an answer.
+    pub fn answer_buffer(&self) -> Vec<u8> {
+        self.answers.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(limits::ANSWER_BYTES))
+    }
+
+    /// Takes an answer's buffer back.
+    pub fn recycle_answer(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.answers.borrow_mut().push(buffer);
+    }
+
+    /// The way of a sealed batch into its lane.
+    pub fn launch(&self, sink: usize) -> impl FnMut(Sealed, SealReason) + '_ {
+        move |sealed, reason| {
+            self.metrics.batch_sealed(sink, reason, sealed.batch.len());
+            self.lanes[sink].queue.push(sealed);
+        }
+    }
+
+    /// Makes the sealer look at the feeds once the tasks that are ready now have run: requests that came in together
+    /// share a batch.
+    pub fn ring_sealer(&self) {
+        self.sealer.ring();
+    }
+
+    /// Waits for [`Shard::ring_sealer`].
+    pub fn sealer_bell(&self) -> &Bell {
+        &self.sealer
+    }
+
+    /// Seals what is due and says when to look again.
+    pub fn seal_due(&self, now: Instant) -> Option<Instant> {
+        let drains = self.phase.get() == Phase::Stopping;
+        let mut feeds = self.feeds.borrow_mut();
+        let mut next: Option<Instant> = None;
+        for (sink, feed) in feeds.iter_mut().enumerate() {
+            if drains {
+                feed.seal(now, SealReason::Drain, &mut self.launch(sink));
+            } else {
+                feed.seal_due(now, &mut self.launch(sink));
+            }
+            if let Some(at) = feed.next_seal() {
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+        }
+        next
+    }
+
+    /// A decided batch is home: its requests are woken.
+    pub fn take_home(&self, returned: Returned) {
+        let sink = usize::from(returned.lane);
+        let mut tickets = self.tickets.borrow_mut();
+        let mut resolve = |ticket, outcome: Result<(), Fault>| tickets.decide(ticket, outcome);
+        let homecoming = self.feeds.borrow_mut()[sink].returned(returned, &mut resolve);
+        if homecoming.late_deliveries > 0 {
+            self.metrics.late_deliveries(sink, homecoming.late_deliveries);
+        }
+    }
+
+    /// Answers the requests whose time is up.
+    pub fn expire(&self, now: Instant) {
+        let mut tickets = self.tickets.borrow_mut();
+        for (sink, feed) in self.feeds.borrow_mut().iter_mut().enumerate() {
+            let expired = feed.expire(now, &mut |ticket, outcome| tickets.decide(ticket, outcome));
+            if expired > 0 {
+                self.metrics.expired(sink, expired);
+            }
+        }
+    }
+
+    /// True when no record of this shard is anywhere but in a sink.
+    pub fn is_empty(&self) -> bool {
+        self.feeds.borrow().iter().all(|feed| feed.in_flight() == 0 && !feed.has_open())
+    }
+
+    /// Waits until every record of `ticket` is decided.
+    pub async fn outcome(&self, ticket: Ticket) -> Result<(), Fault> {
+        let guard = Abandon { shard: self, ticket };
+        let outcome = std::future::poll_fn(|cx| self.tickets.borrow_mut().poll(ticket, cx.waker())).await;
+        std::mem::forget(guard);
+        outcome
+    }
+}
+
+/// Keeps the account straight when a request stops waiting.
+struct Abandon<'shard> {
+    shard: &'shard Shard,
+    ticket: Ticket,
+}
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        self.shard.tickets.borrow_mut().abandon(self.ticket);
+    }
+}
+
+/// Wakes one task of the same thread.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rung: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Bell {
+    /// Wakes the task that waits, now or when it next does.
+    pub fn ring(&self) {
+        if !self.rung.replace(true)
+            && let Some(waker) = &*self.waker.borrow()
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Ready once it was rung since the last time it was ready.
+    pub fn poll(&self, waker: &Waker) -> Poll<()> {
+        if self.rung.replace(false) {
+            return Poll::Ready(());
+        }
+        let mut registered = self.waker.borrow_mut();
+        if !registered.as_ref().is_some_and(|registered| registered.will_wake(waker)) {
+            *registered = Some(waker.clone());
+        }
+        Poll::Pending
+    }
+}
