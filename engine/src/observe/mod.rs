@@ -1,1 +1,18 @@
 //! Metrics, histograms and logs.
+//!
+//! Shards and lanes write cells that only they write ([`shard`], [`lane`]); the admin thread reads them when it is
+//! asked ([`registry`], [`render`]). Nothing here can make a shard wait.
+
+pub mod counter;
+pub mod lane;
+pub mod latency;
+pub mod phase;
+pub mod rate;
+pub mod registry;
+pub mod shard;
+
+pub use lane::{BreakerState, LaneMetrics, LaneRecorder};
+pub use phase::{Phase, PhaseCell};
+pub use rate::Allowance;
+pub use registry::{MemoryShare, Metrics, Shape, SinkName};
+pub use shard::{CloseReason, Outcome, SealReason, ShardMetrics, ShardRecorder};
