@@ -9,7 +9,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use millrun_sinks::OpenError;
 
@@ -21,8 +21,7 @@ use crate::host::Host;
 use crate::lane::thread::{LaneHandle, LaneThread, StartError as LaneStartError};
 use crate::lane::{Gate, LaneLimits, LanePort};
 use crate::memory::{Available, Demand, DoesNotFit, Plan};
-use crate::observe::Metrics;
-use crate::phase::{Phase, PhaseCell};
+use crate::observe::{Metrics, Phase, PhaseCell, Shape};
 use crate::protocol;
 use crate::shard::driver::{self, Choice};
 use crate::shard::{RouteState, Shard, ShardParts, Sockets};
@@ -100,7 +99,7 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
     let (host, epoch) = (Host::detect(), Instant::now());
     let driver = driver::choose(settings.server.driver)?;
     let shards = settings.server.shards.unwrap_or_else(|| host.shards_default());
-    let metrics = Metrics::new(&settings, shards);
+    let metrics = Metrics::new(Shape::of(&settings, usize::from(shards), Vec::new()), SystemTime::now());
     let phase = Arc::new(PhaseCell::default());
 
     let returns = return_rings(&settings, shards)?;
@@ -108,7 +107,6 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
     let (ports, lanes) = start_lanes(&settings, shards, &rings, &metrics, epoch)?;
     let feeds = feed_limits(&settings, &lanes);
     let plan = plan_memory(&settings, shards, &feeds, &host)?;
-    metrics.set_memory_budget(plan.parts.iter().map(|part| (part.owner.clone(), part.bytes)));
 
     let (listeners, address) = listen::bind(settings.server.listen, shards, settings.server.backlog)?;
     let admin = start_admin(&settings, &phase, &metrics, loaded.effective)?;
@@ -200,7 +198,7 @@ fn start_lanes(
             },
             port: port.clone(),
             returns: returns.to_vec(),
-            metrics: metrics.lane(usize::from(number)),
+            metrics: metrics.lane_recorder(usize::from(number)).expect("each lane is made once"),
             epoch,
         };
         lanes.push(open_lane(thread, sink, settings.ack.deadline + Duration::from_secs(1))?);
@@ -220,7 +218,7 @@ fn open_lane(thread: LaneThread, sink: &Sink, stop_by: Duration) -> Result<LaneH
             start(thread, stop_by, move |wake| millrun_sinks::file::open(&options, std::time::SystemTime::now, wake))
         }
         #[cfg(feature = "kafka")]
-        SinkKind::Kafka(options) => start(thread, stop_by, move |wake| { drop(wake); Err::<millrun_sinks::null::NullSink, _>(OpenError{key:format!("{options:?}"),value:String::new(),problem:String::new()}) }),
+        SinkKind::Kafka(options) => start(thread, stop_by, move |wake| millrun_sinks::kafka::open(&options, wake)),
     }
 }
 
@@ -314,7 +312,7 @@ impl ShardStart {
             phase: self.phase,
             connections_max: self.connections_max,
             body_memory_bytes: self.body_memory_bytes,
-            metrics: self.metrics.shard(usize::from(self.number)),
+            metrics: self.metrics.shard_recorder(usize::from(self.number)).expect("each shard is made once"),
             lanes: self.ports,
             feeds: self.feeds.into_iter().map(|limits| Feed::new(limits, now)).collect(),
             epoch: self.epoch,
@@ -349,7 +347,7 @@ impl Engine {
             );
             signals::wait_or(&mut self.ended, server.drain_delay);
         }
-        self.phase.advance(Phase::Stopping);
+        self.phase.advance(Phase::Stopped);
         tracing::info!("stopping: finishing what was taken");
         let mut unanswered = 0;
         for shard in self.shards {

@@ -8,6 +8,6 @@ pub mod http;
 pub mod lane;
 pub mod limits;
 pub mod observe;
-pub mod phase;
 pub mod protocol;
 pub mod record;
+pub mod shard;

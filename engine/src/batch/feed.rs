@@ -6,6 +6,7 @@ use millrun_sinks::{Batch, Delivery, Fate, Fault, FaultKind, Origin, Retry, Whos
 
 use crate::handoff::{Returned, Sealed};
 use crate::http::Refusal;
+use crate::observe::SealReason;
 use crate::protocol::Encode;
 
 /// Everything about a feed that is fixed.
@@ -46,42 +47,6 @@ impl FeedLimits {
     #[must_use]
     pub fn batches(&self) -> u16 {
         self.count + self.large_batches()
-    }
-}
-
-/// Why a batch was sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum SealReason {
-    /// The next record did not fit.
-    Bytes,
-    /// It has all the records that it may have.
-    Count,
-    /// Its linger is over.
-    Age,
-    /// Its lane had nothing to do.
-    Idle,
-    /// It is a large record on its own.
-    Large,
-    /// The process drains.
-    Drain,
-}
-
-impl SealReason {
-    /// Every reason, in the order of its number.
-    pub const ALL: [Self; 6] = [Self::Bytes, Self::Count, Self::Age, Self::Idle, Self::Large, Self::Drain];
-
-    /// Stable name: a label value in the metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bytes => "bytes",
-            Self::Count => "count",
-            Self::Age => "age",
-            Self::Idle => "idle",
-            Self::Large => "large",
-            Self::Drain => "drain",
-        }
     }
 }
 
@@ -160,7 +125,7 @@ impl<T: Copy> Feed<T> {
         self.open.is_some()
     }
 
-    /// Takes one record. Batches that it fills or pushes out go to `sealed`.
+    /// Takes one record and returns its length. Batches that it fills or pushes out go to `sealed`.
     ///
     /// # Errors
     /// [`Refusal::RecordTooLarge`] when the sink would not take it, [`Refusal::Overloaded`] when no batch is free.
@@ -171,7 +136,7 @@ impl<T: Copy> Feed<T> {
         waiter: Option<T>,
         now: Instant,
         sealed: &mut impl FnMut(Sealed, SealReason),
-    ) -> Result<(), Refusal> {
+    ) -> Result<usize, Refusal> {
         let free = self
             .open
             .as_ref()
@@ -195,6 +160,7 @@ impl<T: Copy> Feed<T> {
             self.open = Some(Open { batch, since: now });
         }
         let Some(open) = &mut self.open else { unreachable!("opened above") };
+        let before = open.batch.used_bytes();
         if open.batch.append_with(|free| record.encode(free)).is_err() {
             // The length and the encoder disagree. Nothing was taken; the batch must not be left open and empty.
             if open.batch.is_empty()
@@ -204,12 +170,13 @@ impl<T: Copy> Feed<T> {
             }
             return Err(Refusal::Internal);
         }
+        let bytes = open.batch.used_bytes() - before;
         let slot = &mut self.slots[usize::from(open.batch.origin().slot)];
         slot.waiters.push(waiter);
         if open.batch.len() == self.limits.records_max {
             self.seal(now, SealReason::Count, sealed);
         }
-        Ok(())
+        Ok(bytes)
     }
 
     fn append_large(
@@ -218,15 +185,16 @@ impl<T: Copy> Feed<T> {
         waiter: Option<T>,
         now: Instant,
         sealed: &mut impl FnMut(Sealed, SealReason),
-    ) -> Result<(), Refusal> {
+    ) -> Result<usize, Refusal> {
         let mut batch = self.free_large.pop().ok_or(Refusal::Overloaded)?;
         if batch.append_with(|free| record.encode(free)).is_err() {
             self.free_large.push(batch);
             return Err(Refusal::Internal);
         }
         self.slots[usize::from(batch.origin().slot)].waiters.push(waiter);
+        let bytes = batch.used_bytes();
         self.launch(Open { batch, since: now }, now, SealReason::Large, sealed);
-        Ok(())
+        Ok(bytes)
     }
 
     /// Seals the open batch, if there is one.

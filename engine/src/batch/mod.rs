@@ -14,4 +14,4 @@
 
 mod feed;
 
-pub use feed::{Feed, FeedLimits, Homecoming, SealReason};
+pub use feed::{Feed, FeedLimits, Homecoming};

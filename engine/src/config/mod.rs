@@ -3,3 +3,7 @@
 pub mod settings;
 
 pub use settings::*;
+pub struct Loaded {
+    pub settings: Settings,
+    pub effective: String,
+}

@@ -240,22 +240,24 @@ fn refusal_of(error: httparse::Error, bytes: &[u8]) -> Refusal {
         httparse::Error::TooManyHeaders => Refusal::TooManyHeaders,
         httparse::Error::Version => version_refusal(bytes),
         httparse::Error::HeaderName | httparse::Error::HeaderValue => Refusal::BadHeader,
-        httparse::Error::NewLine => Refusal::BadLineEnding,
+        // Behind a version that is one, something other than CR LF: a bare CR.
+        httparse::Error::NewLine if has_version(bytes) => Refusal::BadLineEnding,
+        httparse::Error::NewLine => Refusal::BadRequestLine,
         httparse::Error::Token | httparse::Error::Status => Refusal::BadRequestLine,
     }
 }
 
 /// A version that is written like one but is not served is told apart from one that is none.
 fn version_refusal(bytes: &[u8]) -> Refusal {
+    if has_version(bytes) { Refusal::UnsupportedVersion } else { Refusal::BadRequestLine }
+}
+
+/// True when the request line ends in `HTTP/` digit `.` digit.
+fn has_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    match version {
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if major.is_ascii_digit() && minor.is_ascii_digit() =>
-        {
-            Refusal::UnsupportedVersion
-        }
-        _ => Refusal::BadRequestLine,
+    match line.rsplit(|byte| *byte == b' ').next().unwrap_or_default() {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] => major.is_ascii_digit() && minor.is_ascii_digit(),
+        _ => false,
     }
 }
 

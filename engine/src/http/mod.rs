@@ -9,6 +9,7 @@
 
 mod answer;
 mod chunked;
+pub mod coding;
 mod cors;
 mod framing;
 mod head;
@@ -18,6 +19,7 @@ mod target;
 
 pub use answer::{Answer, CONTINUE, Content, DATE_LEN};
 pub use chunked::{Dechunker, Progress};
+pub use coding::ContentDecoder;
 pub use cors::{CorsPolicy, Grant};
 pub use framing::Framing;
 pub use head::{HEADERS_MAX, Head, Method, Span, Spans};

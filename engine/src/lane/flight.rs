@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use millrun_sinks::{Delivery, Fault, Records, Retry};
+use millrun_sinks::{Delivery, Fault, FaultKind, Records, Retry};
 
 /// The account of one batch.
 #[derive(Debug)]
@@ -43,8 +43,9 @@ impl Flight {
         self.submitted.clone()
     }
 
-    /// Books the outcome of the running attempt on a batch of `records`; true when some may be tried again.
-    pub(super) fn book(&mut self, records: usize, delivery: Delivery) -> bool {
+    /// Books the outcome of the running attempt on a batch of `records`. Where some of them may be tried again: why
+    /// the first of those failed.
+    pub(super) fn book(&mut self, records: usize, delivery: Delivery) -> Option<FaultKind> {
         debug_assert!(self.pending.is_empty(), "what was pending has been submitted");
         let mut sort = |index: u32, fault: Fault| match fault.retry {
             Retry::Yes => self.pending.push((index, fault)),
@@ -59,7 +60,7 @@ impl Flight {
             },
             Delivery::Some(failed) => failed.into_iter().for_each(|(index, fault)| sort(index, fault)),
         }
-        !self.pending.is_empty()
+        self.pending.first().map(|(_, fault)| fault.kind)
     }
 
     /// The final account of a batch of `records`. What is still pending has failed for good.
@@ -73,7 +74,7 @@ impl Flight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use millrun_sinks::{Fate, FaultKind, Whose};
+    use millrun_sinks::{Fate, Whose};
 
     const AGAIN: Fault = Fault::new(FaultKind::Throttled, Whose::Sink, Retry::Yes, Fate::NotStored);
     const LARGE: Fault = Fault::new(FaultKind::RecordTooLarge, Whose::Client, Retry::No, Fate::NotStored);
@@ -88,16 +89,19 @@ mod tests {
     fn only_what_failed_and_may_be_tried_again_is_submitted_again() {
         let mut flight = flight();
         assert_eq!(flight.start_attempt(Instant::now()), Records::All);
-        assert!(flight.book(4, Delivery::Some(vec![(0, LARGE), (1, AGAIN), (3, AGAIN)])));
+        assert_eq!(
+            flight.book(4, Delivery::Some(vec![(0, LARGE), (1, AGAIN), (3, AGAIN)])),
+            Some(FaultKind::Throttled)
+        );
         assert_eq!(flight.start_attempt(Instant::now()), Records::Only(vec![1, 3]));
-        assert!(!flight.book(4, Delivery::Some(vec![(3, LATE)])));
+        assert_eq!(flight.book(4, Delivery::Some(vec![(3, LATE)])), None);
         assert_eq!(flight.conclude(4), Delivery::Some(vec![(0, LARGE), (3, LATE)]));
     }
 
     #[test]
     fn giving_up_turns_pending_into_failed() {
         let mut flight = flight();
-        assert!(flight.book(2, Delivery::None(AGAIN)));
+        assert_eq!(flight.book(2, Delivery::None(AGAIN)), Some(FaultKind::Throttled));
         assert_eq!(flight.conclude(2), Delivery::None(AGAIN));
     }
 
@@ -105,9 +109,9 @@ mod tests {
     fn a_second_attempt_that_fails_whole_fails_only_what_it_submitted() {
         let mut flight = flight();
         flight.start_attempt(Instant::now());
-        assert!(flight.book(3, Delivery::Some(vec![(2, AGAIN)])));
+        assert_eq!(flight.book(3, Delivery::Some(vec![(2, AGAIN)])), Some(FaultKind::Throttled));
         assert_eq!(flight.start_attempt(Instant::now()), Records::Only(vec![2]));
-        assert!(!flight.book(3, Delivery::None(LATE)));
+        assert_eq!(flight.book(3, Delivery::None(LATE)), None);
         assert_eq!(flight.conclude(3), Delivery::Some(vec![(2, LATE)]));
     }
 }

@@ -39,13 +39,15 @@ pub struct LaneLimits {
 
 /// What a lane tells its observer. All of it happens on the lane's thread, per batch and never per request.
 pub trait LaneEvents {
-    /// An attempt began.
-    fn submitted(&mut self, records: usize, attempt: u32);
-    /// An attempt ended after `took`: so many records were delivered.
-    fn settled(&mut self, took: Duration, delivered: usize);
-    /// One record of an attempt failed.
-    fn failed(&mut self, fault: Fault);
-    /// The breaker opened or closed.
+    /// A batch was given to the sink for the first time.
+    fn submitted(&mut self, records: usize);
+    /// A batch will be submitted again, because (among others) of this.
+    fn retried(&mut self, kind: FaultKind);
+    /// An attempt ended after `took`.
+    fn attempt_took(&mut self, took: Duration);
+    /// A batch of `records` goes home with its last word.
+    fn decided(&mut self, records: usize, delivery: &Delivery);
+    /// The breaker opened (again) or closed.
     fn breaker(&mut self, open: bool);
 }
 
@@ -162,7 +164,9 @@ impl<S: Sink> Lane<S> {
         let records = flight.start_attempt(now);
         let (deadline, attempt) = (flight.deadline, flight.attempts);
         let submission = Submission { batch, records, deadline };
-        events.submitted(submission.len(), attempt);
+        if attempt == 1 {
+            events.submitted(submission.len());
+        }
         self.in_flight += 1;
         self.sink.submit(submission, now);
     }
@@ -237,21 +241,26 @@ impl<S: Sink> Lane<S> {
         let Some(mut flight) = self.flight(batch.origin()).take() else {
             unreachable!("the sink returned a batch that it was not given");
         };
-        let summary = Summary::of(&flight.submitted, batch.len(), &delivery, events);
-        events.settled(now.saturating_duration_since(flight.submitted_at), summary.delivered);
+        let summary = Summary::of(&flight.submitted, batch.len(), &delivery);
+        events.attempt_took(now.saturating_duration_since(flight.submitted_at));
         let verdict = match summary {
             Summary { delivered: 1.., .. } => self.breaker.succeeded(),
             Summary { sink_failed: true, .. } => self.breaker.failed(),
             Summary { .. } => Verdict::Unchanged,
         };
-        let again = flight.book(batch.len(), delivery) && !closing;
-        let at = if again { self.backoff.next(flight.attempts, now, flight.deadline) } else { None };
+        let again = flight.book(batch.len(), delivery).filter(|_| !closing);
+        let at = again.and_then(|kind| {
+            let at = self.backoff.next(flight.attempts, now, flight.deadline)?;
+            events.retried(kind);
+            Some(at)
+        });
         if let Some(at) = at {
             *self.flight(batch.origin()) = Some(flight);
             self.retries += 1;
             self.waiting.push(Reverse(Waiting { at, number: self.retries, batch }));
         } else {
             let delivery = flight.conclude(batch.len());
+            events.decided(batch.len(), &delivery);
             done(Returned { lane: self.limits.lane, batch, delivery });
         }
         verdict
@@ -281,24 +290,23 @@ struct Summary {
 }
 
 impl Summary {
-    fn of(submitted: &Records, records: usize, delivery: &Delivery, events: &mut impl LaneEvents) -> Self {
+    fn of(submitted: &Records, records: usize, delivery: &Delivery) -> Self {
         let submitted = match submitted {
             Records::All => records,
             Records::Only(only) => only.len(),
         };
         let mut sink_failed = false;
-        let mut fail = |fault: Fault| {
+        let mut fail = |fault: &Fault| {
             sink_failed |= fault.whose != Whose::Client && fault.kind != FaultKind::QueueFull;
-            events.failed(fault);
         };
         let failed = match delivery {
             Delivery::All => 0,
             Delivery::None(fault) => {
-                (0..submitted).for_each(|_| fail(*fault));
+                fail(fault);
                 submitted
             }
             Delivery::Some(failed) => {
-                failed.iter().for_each(|(_, fault)| fail(*fault));
+                failed.iter().for_each(|(_, fault)| fail(fault));
                 failed.len()
             }
         };

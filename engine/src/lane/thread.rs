@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use millrun_sinks::{Capabilities, OpenError, Sink, Wake};
+use millrun_sinks::{Capabilities, Delivery, FaultKind, OpenError, Sink, Wake};
 
-use super::{Lane, LaneLimits, LanePort};
+use super::{Lane, LaneEvents, LaneLimits, LanePort};
 use crate::handoff::{ReturnRing, Returned};
-use crate::observe::LaneMetrics;
+use crate::observe::{BreakerState, LaneRecorder};
 
 /// How often figures are published and the sink's own opinion is asked.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
@@ -24,7 +24,7 @@ pub struct LaneThread {
     /// The way back, by shard.
     pub returns: Vec<Arc<ReturnRing>>,
     /// Counters.
-    pub metrics: LaneMetrics,
+    pub metrics: LaneRecorder,
     /// Start of all times in milliseconds that threads exchange.
     pub epoch: Instant,
 }
@@ -146,7 +146,7 @@ fn run<S: Sink>(thread: LaneThread, sink: S, stop: &Stop) -> usize {
         if now >= publish_at {
             publish_at = now + PUBLISH_EVERY;
             lane.heed_health(&port.gate, now_ms, &mut metrics);
-            metrics.publish(lane.sink(), port.queue.len() + lane.waiting(), lane.in_flight());
+            publish(&metrics, &lane, &port);
         }
         if stop.asked.load(Ordering::Acquire) {
             let end = *end.get_or_insert_with(|| {
@@ -155,7 +155,7 @@ fn run<S: Sink>(thread: LaneThread, sink: S, stop: &Stop) -> usize {
             });
             let idle = lane.is_idle() && port.queue.is_empty();
             if idle || now >= end {
-                metrics.publish(lane.sink(), lane.waiting(), lane.in_flight());
+                publish(&metrics, &lane, &port);
                 return lane.in_flight() + lane.waiting() + port.queue.len();
             }
         }
@@ -175,4 +175,31 @@ fn sleep<S: Sink>(lane: &Lane<S>, port: &LanePort, now: Instant, publish_at: Ins
         until = until.min(due);
     }
     std::thread::park_timeout(until.saturating_duration_since(now));
+}
+
+fn publish<S: Sink>(metrics: &LaneRecorder, lane: &Lane<S>, port: &LanePort) {
+    metrics.depth((port.queue.len() + lane.waiting()) as u64, lane.in_flight() as u64);
+    metrics.publish(lane.sink().health(), |publish| lane.sink().gauges(publish));
+}
+
+impl LaneEvents for LaneRecorder {
+    fn submitted(&mut self, records: usize) {
+        Self::submitted(self, records as u64);
+    }
+
+    fn retried(&mut self, kind: FaultKind) {
+        Self::retried(self, kind);
+    }
+
+    fn attempt_took(&mut self, took: Duration) {
+        Self::attempt_took(self, took);
+    }
+
+    fn decided(&mut self, records: usize, delivery: &Delivery) {
+        Self::decided(self, records as u64, delivery);
+    }
+
+    fn breaker(&mut self, open: bool) {
+        Self::breaker(self, if open { BreakerState::Open } else { BreakerState::Closed });
+    }
 }

@@ -48,7 +48,7 @@ impl Protocol for Clickstream {
 
     /// Exactly 200 with an empty body: most SDKs take any other 2xx for a failure.
     fn success(&self) -> Answer {
-        Answer { status: 200, content_type: None, body: b"" }
+        Answer { status: 200, content_type: Some("text/plain"), body: b"" }
     }
 }
 

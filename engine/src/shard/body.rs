@@ -13,7 +13,7 @@ use super::connection::{Connection, End, Stop};
 use super::watch::{Cut, Phase};
 use crate::http::{CONTINUE, Dechunker, Framing, Head, Refusal};
 use crate::limits;
-use crate::observe::Closed;
+use crate::observe::CloseReason;
 
 /// Where a body lies in the buffer, and where the next request begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
         Err(match self.watch.cut() {
             Some(Cut::Late(Phase::Body)) => Stop::Refuse(Refusal::BodyTimeout),
             Some(Cut::Slow) => Stop::Refuse(Refusal::BodyTooSlow),
-            _ => Stop::End(End::Gone(Closed::Error)),
+            _ => Stop::End(End::Gone(CloseReason::Error)),
         })
     }
 }

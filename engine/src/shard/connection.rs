@@ -9,6 +9,8 @@
 //! Generic over its stream: a socket here, TLS or a simulation elsewhere. Nothing of an answer leaves before the
 //! outcome is known, since some SDKs take a cut-off status line for success.
 
+use std::io::Write as _;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -20,15 +22,15 @@ use super::state::Shard;
 use super::watch::{Cut, Phase, Watch};
 use crate::http::{Head, HeadScanner, Refusal};
 use crate::limits;
-use crate::observe::Closed;
+use crate::observe::CloseReason;
 
 /// Why no further request is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// The connection is of no further use: the client closed it, it broke, or it was idle for too long.
-    Gone(Closed),
+    Gone(CloseReason),
     /// The last answer has been sent and the client is to be let go gently.
-    Closing(Closed),
+    Closing(CloseReason),
 }
 
 /// What stops a request.
@@ -46,6 +48,32 @@ impl From<Refusal> for Stop {
     }
 }
 
+/// An IP address as text, without its port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    text: [u8; Self::LEN_MAX],
+    len: u8,
+}
+
+impl Peer {
+    /// The longest IPv6 address with an embedded IPv4 one.
+    const LEN_MAX: usize = 45;
+
+    pub(super) fn new(address: IpAddr) -> Self {
+        let mut peer = Self { text: [0; Self::LEN_MAX], len: 0 };
+        let mut rest = &mut peer.text[..];
+        // It fits: no address is longer.
+        let _ = write!(rest, "{}", address.to_canonical());
+        let left = rest.len();
+        peer.len = u8::try_from(Self::LEN_MAX - left).unwrap_or(0);
+        peer
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.len)]
+    }
+}
+
 /// A connection's own state.
 pub(super) struct Connection<S> {
     pub(super) stream: S,
@@ -59,10 +87,12 @@ pub(super) struct Connection<S> {
     pub(super) served: u64,
     /// When the first byte of the running request was read.
     pub(super) began: Instant,
+    /// The client's address, as text.
+    pub(super) peer: Peer,
 }
 
 impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
-    pub(super) fn new(stream: S, shard: Rc<Shard>, watch: Rc<Watch>) -> Self {
+    pub(super) fn new(stream: S, shard: Rc<Shard>, watch: Rc<Watch>, peer: Peer) -> Self {
         Self {
             stream,
             shard,
@@ -72,13 +102,14 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
             scanner: HeadScanner::new(),
             served: 0,
             began: Instant::now(),
+            peer,
         }
     }
 
     /// Serves requests until the connection ends; returns why.
     ///
     /// The registration is dropped before the stream: see [`Registration`].
-    pub(super) async fn serve(mut self, registration: Registration) -> Closed {
+    pub(super) async fn serve(mut self, registration: Registration) -> CloseReason {
         let reason = loop {
             match self.next_request().await {
                 Ok(()) => {}
@@ -99,10 +130,11 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
             Ok(head_len) => head_len,
             Err(stop) => return self.stop(None, stop).await,
         };
-        let head = match Head::parse(&self.buffer.filled()[..head_len], self.shard.settings.limits.headers_max) {
-            Ok(head) => head,
-            Err(refusal) => return self.stop(None, refusal.into()).await,
-        };
+        let head =
+            match Head::parse(&self.buffer.filled()[..head_len], self.shard.settings.limits.headers_max) {
+                Ok(head) => head,
+                Err(refusal) => return self.stop(None, refusal.into()).await,
+            };
         match self.serve_request(&head, head_len).await {
             Ok(next) => {
                 self.turn_over(next);
@@ -118,7 +150,7 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
             Stop::End(end) => Err(end),
             Stop::Refuse(refusal) => {
                 self.refuse_and_close(head, refusal).await?;
-                Err(End::Closing(Closed::Refused))
+                Err(End::Closing(CloseReason::Refused))
             }
         }
     }
@@ -167,10 +199,10 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
     fn ended_in_head(&self, begun: bool) -> Stop {
         match self.watch.cut() {
             Some(Cut::Late(Phase::Head)) => Stop::Refuse(Refusal::HeadTimeout),
-            Some(Cut::Late(_) | Cut::Slow) => Stop::End(End::Gone(Closed::Idle)),
-            Some(Cut::Drain) => Stop::End(End::Closing(Closed::Drain)),
-            None if begun => Stop::End(End::Gone(Closed::Error)),
-            None => Stop::End(End::Gone(Closed::Peer)),
+            Some(Cut::Late(_) | Cut::Slow) => Stop::End(End::Closing(CloseReason::Idle)),
+            Some(Cut::Drain) => Stop::End(End::Closing(CloseReason::Drain)),
+            None if begun => Stop::End(End::Gone(CloseReason::Error)),
+            None => Stop::End(End::Gone(CloseReason::Peer)),
         }
     }
 
@@ -179,7 +211,7 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
         let buffer = std::mem::take(&mut self.buffer);
         let (read, buffer) = self.stream.read(buffer).await;
         self.buffer = buffer;
-        read.map_err(|_| Stop::End(End::Gone(Closed::Error)))
+        read.map_err(|_| Stop::End(End::Gone(CloseReason::Error)))
     }
 
     /// Gives the buffer room for `bytes` in all.
@@ -217,10 +249,10 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
         self.shard.recycle_answer(bytes);
         match written {
             Ok(_) => {
-                self.shard.metrics.sent(len);
+                self.shard.metrics.sent(len as u64);
                 Ok(())
             }
-            Err(_) => Err(End::Gone(Closed::Error)),
+            Err(_) => Err(End::Gone(CloseReason::Error)),
         }
     }
 

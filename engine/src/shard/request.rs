@@ -5,17 +5,17 @@ use std::time::Instant;
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
 use super::body::Body;
-use super::connection::{Connection, End, Stop};
+use super::connection::{Connection, End, Peer, Stop};
 use super::state::{RouteState, Shard};
 use super::ticket::{Ticket, refusal_of};
 use super::watch::Phase;
 use crate::config::Acknowledgement;
-use crate::http::{Head, Method, Refusal};
+use crate::http::{Answer, Content, Head, Method, Refusal, Spans};
 use crate::lane::Admission;
 use crate::limits;
-use crate::observe::{Closed, Outcome};
-use crate::protocol::{Receipt, Request};
-use crate::record::Rid;
+use crate::observe::{CloseReason, Outcome};
+use crate::protocol::{self, Protocol, Receipt, Request, Wants};
+use crate::record::RequestId;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,19 +26,21 @@ enum Target {
     Preflight,
     /// An event for this route.
     Event(usize),
+    /// This route's protocol answers by the head alone.
+    Head(protocol::Answer),
 }
 
 /// An answer without its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Reply {
+pub(super) struct Reply {
     outcome: Result<Success, Refusal>,
     retry_after_s: Option<u32>,
-    rid: Option<Rid>,
+    rid: Option<RequestId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Success {
-    Stored,
+    Protocol(protocol::Answer),
     Preflight,
     Health,
     Ping,
@@ -57,7 +59,7 @@ impl Reply {
 
 /// Records that were taken, and who waits for them.
 struct Taken {
-    rid: Rid,
+    rid: RequestId,
     ticket: Option<Ticket>,
 }
 
@@ -72,16 +74,15 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
                 let reply = self.event(head, route, &body).await;
                 (reply, Some(body.next))
             }
-            Ok(target) => {
-                let success = match target {
-                    Target::Preflight => Success::Preflight,
-                    Target::Ping => Success::Ping,
-                    Target::Health | Target::Event(_) => Success::Health,
+            other => {
+                let reply = match other {
+                    Ok(Target::Preflight) => Reply::success(Success::Preflight),
+                    Ok(Target::Ping) => Reply::success(Success::Ping),
+                    Ok(Target::Head(answer)) => Reply::success(Success::Protocol(answer)),
+                    Ok(Target::Health | Target::Event(_)) => Reply::success(Success::Health),
+                    Err(refusal) => Reply::refusal(refusal),
                 };
-                (Reply::success(success), self.body_at_hand(head, head_len).map(|body| body.next))
-            }
-            Err(refusal) => {
-                (Reply::refusal(refusal), self.body_at_hand(head, head_len).map(|body| body.next))
+                (reply, self.body_at_hand(head, head_len).map(|body| body.next))
             }
         };
         let route = if let Ok(Target::Event(route)) = target { Some(route) } else { None };
@@ -91,15 +92,15 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
     /// Takes an event and waits for its outcome as its route promises.
     async fn event(&mut self, head: &Head, route: usize, body: &Body) -> Reply {
         let now = Instant::now();
-        let taken = self.shard.take(head, route, self.buffer.filled(), body, now);
-        match taken {
+        let success = Success::Protocol(self.shard.routes[route].protocol.success());
+        match self.shard.take(head, route, self.buffer.filled(), body, &self.peer, now) {
             Err(reply) => reply,
-            Ok(Taken { rid, ticket: None }) => Reply { rid: Some(rid), ..Reply::success(Success::Stored) },
+            Ok(Taken { rid, ticket: None }) => Reply { rid: Some(rid), ..Reply::success(success) },
             Ok(Taken { rid, ticket: Some(ticket) }) => {
                 let outcome = self.shard.outcome(ticket).await;
-                self.shard.metrics.acknowledged(now.elapsed());
+                self.shard.metrics.acknowledgement_took(now.elapsed());
                 let reply = match outcome {
-                    Ok(()) => Reply::success(Success::Stored),
+                    Ok(()) => Reply::success(success),
                     Err(fault) => Reply::refusal(refusal_of(fault)),
                 };
                 Reply { rid: Some(rid), ..reply }
@@ -121,41 +122,37 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
         let drains = self.shard.drains();
         let closes = reply.outcome.is_err_and(|refusal| refusal.row().closes);
         let close = !head.keep_alive || exhausted || drains || closes || next.is_none();
-        let bytes = self.shard.encode(head, self.buffer.filled(), reply, close);
+        let bytes = self.shard.encode(head, self.buffer.filled(), &reply, close);
         self.write(bytes).await.map_err(Stop::End)?;
-        let outcome = match reply.outcome {
-            Ok(Success::Preflight) => Outcome::NoContent,
-            Ok(_) => Outcome::Ok,
-            Err(refusal) => refusal.into(),
-        };
-        self.shard.metrics.answered(route, outcome, Some(self.began.elapsed()));
+        self.shard.count(route, &reply);
+        self.shard.metrics.request_took(self.began.elapsed());
         match next {
             Some(next) if !close => Ok(next),
             _ => Err(Stop::End(End::Closing(if drains {
-                Closed::Drain
+                CloseReason::Drain
             } else if exhausted {
-                Closed::Requests
+                CloseReason::RequestsLimit
             } else if closes || next.is_none() {
-                Closed::Refused
+                CloseReason::Refused
             } else {
-                Closed::Peer
+                CloseReason::Peer
             }))),
         }
     }
 
     /// Answers a request that ends its connection. Without a head there is nobody whose origin could be echoed.
-    pub(super) async fn refuse_and_close(&mut self, head: Option<&Head>, refusal: Refusal) -> Result<(), End> {
+    pub(super) async fn refuse_and_close(
+        &mut self,
+        head: Option<&Head>,
+        refusal: Refusal,
+    ) -> Result<(), End> {
         let reply = Reply::refusal(refusal);
         let bytes = match head {
-            Some(head) => self.shard.encode(head, self.buffer.filled(), reply, true),
-            None => {
-                let mut bytes = self.shard.answer_buffer();
-                self.shard.encode_refusal(refusal, &mut bytes);
-                bytes
-            }
+            Some(head) => self.shard.encode(head, self.buffer.filled(), &reply, true),
+            None => self.shard.encode_refusal(refusal),
         };
         self.write(bytes).await?;
-        self.shard.metrics.answered(None, refusal.into(), Some(self.began.elapsed()));
+        self.shard.count(None, &reply);
         Ok(())
     }
 }
@@ -171,14 +168,17 @@ impl Shard {
             let served = route.is_some() || health || ping || path == b"*";
             return if served { Ok(Target::Preflight) } else { Err(Refusal::NotFound) };
         }
-        if let Some(route) = route {
-            self.routes[route].protocol.admits(head.method_name.of(buffer))?;
-            return Ok(Target::Event(route));
-        }
-        match (health, ping) {
-            (true, _) => Ok(Target::Health),
-            (_, true) => Ok(Target::Ping),
-            _ => Err(Refusal::NotFound),
+        match (route, health, ping) {
+            (Some(route), ..) => {
+                let method = head.method_name.of(buffer);
+                match self.routes[route].protocol.wants(method, head.query.is_some())? {
+                    Wants::Event => Ok(Target::Event(route)),
+                    Wants::Answer(answer) => Ok(Target::Head(answer)),
+                }
+            }
+            (None, true, _) => Ok(Target::Health),
+            (None, false, true) => Ok(Target::Ping),
+            (None, false, false) => Err(Refusal::NotFound),
         }
     }
 
@@ -189,44 +189,72 @@ impl Shard {
         route: usize,
         buffer: &[u8],
         body: &Body,
+        peer: &Peer,
         now: Instant,
     ) -> Result<Taken, Reply> {
         let RouteState { protocol, sink, ack, key, .. } = &self.routes[route];
         let raw = &buffer[body.payload.clone()];
+        self.metrics.received(raw.len() as u64);
         let mut decoder = self.decoder.borrow_mut();
-        let decoded = decoder
-            .decode(head.content_encoding.of(buffer), raw, self.settings.limits.body_decoded_bytes_max)
-            .map_err(Reply::refusal)?;
+        let decoded_bytes_max = self.settings.limits.body_decoded_bytes_max;
+        let decoded = if head.content_encoding.is_empty() {
+            None
+        } else {
+            decoder
+                .decode(head.content_encoding.of(buffer), raw, decoded_bytes_max)
+                .map_err(Reply::refusal)?
+        };
+        let mut forwarded_for: [&[u8]; Spans::MAX] = [&[]; Spans::MAX];
+        let mut forwarded_count = 0;
+        for (place, value) in forwarded_for.iter_mut().zip(head.forwarded_for.of(buffer)) {
+            *place = value;
+            forwarded_count += 1;
+        }
         let request = Request {
             method: head.method_name.of(buffer),
             uri: head.uri.of(buffer),
             path: head.path.of(buffer),
-            query: head.query.map(|query| query.of(buffer)),
+            query: head.query.map_or(&[], |query| query.of(buffer)),
             user_agent: head.user_agent.map(|agent| agent.of(buffer)),
-            forwarded_for: head.forwarded_for,
+            forwarded_for: &forwarded_for[..forwarded_count],
+            peer: peer.as_bytes(),
             body: decoded.unwrap_or(raw),
         };
         self.admit(*sink, now)?;
-        let rid = self.rids.borrow_mut().next();
-        let mut timestamps = self.timestamps.borrow_mut();
+        let rid = self.rids.borrow_mut().next_id();
+        let moment = self.timestamps.borrow_mut().at(Self::unix_nanos());
         let receipt = Receipt {
             rid: &rid,
-            moment: timestamps.at(Self::unix_nanos()),
+            moment: &moment,
             key: *key,
             dev_mode: self.settings.server.dev_mode,
             trusted_proxies: self.settings.server.trusted_proxies,
         };
-        let ticket = (*ack == Acknowledgement::Delivered).then(|| self.tickets.borrow_mut().open());
-        let result = {
-            let feed = &mut self.feeds.borrow_mut()[*sink];
-            protocol.records(&request, &receipt, &mut |record| {
-                feed.append(record, ticket, now, &mut self.launch(*sink))?;
-                if let Some(ticket) = ticket {
-                    self.tickets.borrow_mut().add(ticket);
-                }
-                Ok(())
-            })
-        };
+        let wanted = *ack == Acknowledgement::Delivered;
+        let ticket = self.append(*protocol, &request, &receipt, (route, *sink), wanted, now)?;
+        Ok(Taken { rid, ticket })
+    }
+
+    /// Lets the protocol write its records; all of them wait on one ticket.
+    fn append(
+        &self,
+        protocol: &dyn Protocol,
+        request: &Request<'_>,
+        receipt: &Receipt<'_>,
+        (route, sink): (usize, usize),
+        wanted: bool,
+        now: Instant,
+    ) -> Result<Option<Ticket>, Reply> {
+        let ticket = wanted.then(|| self.tickets.borrow_mut().open());
+        let mut feeds = self.feeds.borrow_mut();
+        let result = protocol.records(request, receipt, &mut |record| {
+            let bytes = feeds[sink].append(record, ticket, now, &mut self.launch(sink))?;
+            if let Some(ticket) = ticket {
+                self.tickets.borrow_mut().add(ticket);
+            }
+            self.metrics.record_accepted(route, bytes as u64);
+            Ok(())
+        });
         if let Some(ticket) = ticket {
             let mut tickets = self.tickets.borrow_mut();
             tickets.seal(ticket);
@@ -235,9 +263,7 @@ impl Shard {
             }
         }
         self.ring_sealer();
-        result.map_err(Reply::refusal)?;
-        self.metrics.accepted(route, raw.len());
-        Ok(Taken { rid, ticket })
+        result.map(|()| ticket).map_err(Reply::refusal)
     }
 
     /// Asks the breaker.
@@ -250,9 +276,92 @@ impl Shard {
             }
         }
     }
+
+    /// Books an answer that was sent.
+    fn count(&self, route: Option<usize>, reply: &Reply) {
+        match reply.outcome {
+            Ok(Success::Ping) => self.metrics.ping_answered(),
+            Ok(Success::Health) => self.metrics.health_answered(),
+            Ok(Success::Preflight) => self.metrics.answered(route, Outcome::NoContent),
+            Ok(Success::Protocol(_)) => self.metrics.answered(route, Outcome::Ok),
+            Err(refusal) => self.metrics.answered(route, Outcome::Refused(refusal)),
+        }
+    }
+
+    /// The bytes of an answer.
+    fn encode(&self, head: &Head, buffer: &[u8], reply: &Reply, close: bool) -> Vec<u8> {
+        let mut ping = [0; PING_BYTES_MAX];
+        let content = match reply.outcome {
+            Err(refusal) => Content::Refusal { refusal, retry_after_s: reply.retry_after_s },
+            Ok(Success::Preflight) => Content::Success { status: 204, content_type: None, body: &[] },
+            Ok(Success::Protocol(protocol::Answer { status, content_type, body })) => {
+                Content::Success { status, content_type, body }
+            }
+            Ok(Success::Health) => json(b"{\"ok\":true}"),
+            Ok(Success::Ping) => json(ping_body(Self::unix_nanos(), &mut ping)),
+        };
+        let preflight = matches!(reply.outcome, Ok(Success::Preflight));
+        let origin = head.origin.map(|origin| origin.of(buffer));
+        let mut bytes = self.answer_buffer();
+        let mut timestamps = self.timestamps.borrow_mut();
+        Answer {
+            content,
+            date: timestamps.http_date(Self::unix_nanos()),
+            request_id: reply.rid.as_ref().map(|rid| &rid.as_bytes()[..]),
+            cors: Some(self.cors.grant(origin, preflight)),
+            close,
+            http_1_0: head.http_1_0,
+            head_only: head.method == Method::Head,
+        }
+        .encode(&mut bytes);
+        bytes
+    }
+
+    /// The bytes of a refusal to a request whose head could not be read, or to a connection without a request.
+    pub(super) fn encode_refusal(&self, refusal: Refusal) -> Vec<u8> {
+        let mut bytes = self.answer_buffer();
+        let mut timestamps = self.timestamps.borrow_mut();
+        Answer {
+            content: Content::Refusal { refusal, retry_after_s: Reply::refusal(refusal).retry_after_s },
+            date: timestamps.http_date(Self::unix_nanos()),
+            request_id: None,
+            cors: None,
+            close: true,
+            http_1_0: false,
+            head_only: false,
+        }
+        .encode(&mut bytes);
+        bytes
+    }
 }
 
-impl Shard {
-    fn encode(&self, _h: &Head, _b: &[u8], r: Reply, close: bool) -> Vec<u8> { let mut v = self.answer_buffer(); match r.outcome { Ok(_) => { v.extend_from_slice(b"HTTP/1.1 200 OK\r\nServer: millrun\r\nDate: Mon, 23 Nov 2026 09:26:49 GMT\r\nContent-Length: 0\r\nContent-Type: text/plain\r\nX-Request-ID: 0123456789abcdef0123456789abcdef\r\n"); if close { v.extend_from_slice(b"Connection: close\r\n"); } v.extend_from_slice(b"\r\n"); } Err(r) => self.encode_refusal(r, &mut v) } v }
-    pub(super) fn encode_refusal(&self, r: Refusal, v: &mut Vec<u8>) { use std::io::Write; write!(v, "HTTP/1.1 {} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}", r.status(), r.name().len(), r.name()).unwrap(); }
+fn json(body: &[u8]) -> Content<'_> {
+    Content::Success { status: 200, content_type: Some("application/json"), body }
+}
+
+/// `{"timestamp": ` + 10 digits + `.` + 3 digits + `}`, with room for a longer epoch.
+const PING_BYTES_MAX: usize = 40;
+
+/// The clock in seconds with three decimals, as the system that this engine replaces writes it.
+fn ping_body(unix_nanos: u64, buffer: &mut [u8; PING_BYTES_MAX]) -> &[u8] {
+    use std::io::Write;
+    let ms = unix_nanos / 1_000_000;
+    let mut rest = &mut buffer[..];
+    // Writing into a slice fails only where it ends: 35 bytes are the most that 20 digits make of it.
+    let _ = write!(rest, "{{\"timestamp\": {}.{:03}}}", ms / 1000, ms % 1000);
+    let left = rest.len();
+    &buffer[..PING_BYTES_MAX - left]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_has_three_decimals() {
+        let mut buffer = [0; PING_BYTES_MAX];
+        assert_eq!(ping_body(1_795_411_980_908_123_456, &mut buffer), b"{\"timestamp\": 1795411980.908}");
+        assert_eq!(ping_body(1_000_007_000_000, &mut buffer), b"{\"timestamp\": 1000.007}");
+        assert!(ping_body(u64::MAX, &mut buffer).ends_with(b"}"));
+    }
 }

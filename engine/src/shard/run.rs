@@ -8,9 +8,9 @@
 //! | sweep | a tick | times out connections and requests, notices the drain |
 //! | one a connection | its socket | see [`super::connection`] |
 
+use std::future::Future as _;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::future::Future as _;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -19,14 +19,14 @@ use std::time::{Duration, Instant};
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::{TcpListener, TcpStream, UnixStream};
 
-use super::connection::Connection;
+use super::connection::{Connection, Peer};
 use super::state::Shard;
 use super::watch::{Cut, Phase as Waits, Tick, Watch};
 use crate::handoff::ReturnRing;
 use crate::http::Refusal;
 use crate::limits;
-use crate::observe::{Closed, rate_limited};
-use crate::phase::Phase;
+use crate::observe::Phase;
+use crate::observe::{Allowance, CloseReason, Outcome};
 
 /// What a shard needs from the kernel, made by the main thread so that errors are reported before anything serves.
 #[derive(Debug)]
@@ -54,19 +54,22 @@ pub async fn run(shard: Rc<Shard>, sockets: Sockets, stop_by: Duration) -> std::
 }
 
 async fn accept(shard: Rc<Shard>, listener: TcpListener) {
+    let mut lines = Allowance::new(1, 5);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => admit(&shard, stream),
+            Ok((stream, peer)) => admit(&shard, stream, Peer::new(peer.ip())),
             Err(error) => {
-                rate_limited!(warn, %error, "a connection could not be accepted");
+                if let Some(suppressed) = lines.admit(Instant::now()) {
+                    tracing::warn!(%error, suppressed, "a connection could not be accepted");
+                }
                 monoio::time::sleep(limits::ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-fn admit(shard: &Rc<Shard>, stream: TcpStream) {
-    let refusal = if shard.phase.get() == Phase::Stopping {
+fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: Peer) {
+    let refusal = if shard.phase.get() == Phase::Stopped {
         Some(Refusal::Draining)
     } else if shard.connections.borrow().len() >= shard.connections_max {
         Some(Refusal::TooManyConnections)
@@ -75,17 +78,17 @@ fn admit(shard: &Rc<Shard>, stream: TcpStream) {
     };
     let shard = shard.clone();
     drop(match refusal {
-        None => monoio::spawn(connection(shard, stream)),
+        None => monoio::spawn(connection(shard, stream, peer)),
         Some(refusal) => monoio::spawn(turn_away(shard, stream, refusal)),
     });
 }
 
-async fn connection(shard: Rc<Shard>, stream: TcpStream) {
+async fn connection(shard: Rc<Shard>, stream: TcpStream, peer: Peer) {
     let deadline = shard.tick() + shard.timeouts.idle;
     let watch = Rc::new(Watch::new(Some(stream.as_raw_fd()), deadline));
     let registration = Registration::new(shard.clone(), watch.clone());
-    shard.metrics.connection_opened();
-    let reason = Connection::new(stream, shard.clone(), watch).serve(registration).await;
+    shard.metrics.connection_accepted();
+    let reason = Connection::new(stream, shard.clone(), watch, peer).serve(registration).await;
     shard.metrics.connection_closed(reason);
 }
 
@@ -111,13 +114,12 @@ impl Drop for Registration {
 
 /// Answers a connection that is one too many and closes it, without reading anything.
 async fn turn_away(shard: Rc<Shard>, mut stream: TcpStream, refusal: Refusal) {
-    let mut bytes = shard.answer_buffer();
-    shard.encode_refusal(refusal, &mut bytes);
-    shard.metrics.answered(None, refusal.into(), None);
-    shard.metrics.connection_opened();
+    let bytes = shard.encode_refusal(refusal);
+    shard.metrics.answered(None, Outcome::Refused(refusal));
+    shard.metrics.connection_accepted();
     let (_, bytes) = stream.write_all(bytes).await;
     shard.recycle_answer(bytes);
-    shard.metrics.connection_closed(Closed::Refused);
+    shard.metrics.connection_closed(CloseReason::Refused);
 }
 
 async fn returns(shard: Rc<Shard>, mut wire: UnixStream, ring: Arc<ReturnRing>) {
@@ -157,14 +159,19 @@ async fn sealer(shard: Rc<Shard>) {
     }
 }
 
+/// Histograms and gauges are published once a second.
+const PUBLISH_TICKS: Tick = 10;
+
 async fn sweep(shard: Rc<Shard>, stop_by: Duration) -> usize {
     let mut stopping_since: Option<Instant> = None;
     loop {
         monoio::time::sleep(limits::TICK).await;
         let (tick, now) = (shard.advance_tick(), Instant::now());
         shard.expire(now);
-        shard.metrics.tick(&shard.feeds.borrow(), shard.connections.borrow().len());
-        let stopping = shard.phase.get() == Phase::Stopping;
+        if tick % PUBLISH_TICKS == 0 {
+            shard.publish();
+        }
+        let stopping = shard.phase.get() == Phase::Stopped;
         sweep_connections(&shard, tick, stopping);
         if stopping {
             shard.ring_sealer();

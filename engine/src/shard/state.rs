@@ -12,16 +12,15 @@ use slab::Slab;
 use super::buffer::BufferPool;
 use super::ticket::{Ticket, Tickets};
 use super::watch::{Tick, Watch, ticks};
-use crate::batch::{Feed, SealReason};
+use crate::batch::Feed;
 use crate::config::{Acknowledgement, RecordKey, Settings};
 use crate::handoff::{Returned, Sealed};
 use crate::http::{ContentDecoder, CorsPolicy};
 use crate::lane::LanePort;
 use crate::limits;
-use crate::observe::ShardMetrics;
-use crate::phase::{Phase, PhaseCell};
+use crate::observe::{Phase, PhaseCell, SealReason, ShardRecorder};
 use crate::protocol::Protocol;
-use crate::record::{RidSource, Timestamps};
+use crate::record::{RequestIds, Timestamps};
 
 /// One route, as a shard uses it.
 pub struct RouteState {
@@ -67,7 +66,7 @@ pub struct Shard {
     /// Connections that this shard may have at a time.
     pub connections_max: usize,
     /// This shard's counters.
-    pub metrics: ShardMetrics,
+    pub metrics: ShardRecorder,
     /// The lanes, by sink.
     pub lanes: Vec<Arc<LanePort>>,
     /// This shard's feeds, by sink.
@@ -81,7 +80,7 @@ pub struct Shard {
     /// Formats the time.
     pub timestamps: RefCell<Timestamps>,
     /// Makes request ids.
-    pub rids: RefCell<RidSource>,
+    pub rids: RefCell<RequestIds>,
     /// Open connections.
     pub connections: RefCell<Slab<Rc<Watch>>>,
     /// Start of all times in milliseconds that threads exchange.
@@ -104,7 +103,7 @@ pub struct ShardParts {
     /// Bytes for larger read buffers.
     pub body_memory_bytes: usize,
     /// See [`Shard::metrics`].
-    pub metrics: ShardMetrics,
+    pub metrics: ShardRecorder,
     /// See [`Shard::lanes`].
     pub lanes: Vec<Arc<LanePort>>,
     /// See [`Shard::feeds`].
@@ -139,7 +138,7 @@ impl Shard {
             buffers: BufferPool::new(parts.body_memory_bytes),
             decoder: RefCell::new(ContentDecoder::new()),
             timestamps: RefCell::new(Timestamps::new()),
-            rids: RefCell::new(RidSource::new()),
+            rids: RefCell::new(RequestIds::from_os()),
             connections: RefCell::new(Slab::new()),
             epoch: parts.epoch,
             tick: Cell::new(0),
@@ -190,7 +189,7 @@ impl Shard {
     /// The way of a sealed batch into its lane.
     pub fn launch(&self, sink: usize) -> impl FnMut(Sealed, SealReason) + '_ {
         move |sealed, reason| {
-            self.metrics.batch_sealed(sink, reason, sealed.batch.len());
+            self.metrics.batch_sealed(sink, reason, sealed.batch.len() as u64);
             self.lanes[sink].queue.push(sealed);
         }
     }
@@ -208,7 +207,7 @@ impl Shard {
 
     /// Seals what is due and says when to look again.
     pub fn seal_due(&self, now: Instant) -> Option<Instant> {
-        let drains = self.phase.get() == Phase::Stopping;
+        let drains = self.phase.get() == Phase::Stopped;
         let mut feeds = self.feeds.borrow_mut();
         let mut next: Option<Instant> = None;
         for (sink, feed) in feeds.iter_mut().enumerate() {
@@ -231,7 +230,7 @@ impl Shard {
         let mut resolve = |ticket, outcome: Result<(), Fault>| tickets.decide(ticket, outcome);
         let homecoming = self.feeds.borrow_mut()[sink].returned(returned, &mut resolve);
         if homecoming.late_deliveries > 0 {
-            self.metrics.late_deliveries(sink, homecoming.late_deliveries);
+            self.metrics.delivered_late(sink, homecoming.late_deliveries as u64);
         }
     }
 
@@ -241,9 +240,17 @@ impl Shard {
         for (sink, feed) in self.feeds.borrow_mut().iter_mut().enumerate() {
             let expired = feed.expire(now, &mut |ticket, outcome| tickets.decide(ticket, outcome));
             if expired > 0 {
-                self.metrics.expired(sink, expired);
+                self.metrics.delivery_unknown(sink, expired as u64);
             }
         }
+    }
+
+    /// Publishes what readers can't read from the counters themselves.
+    pub fn publish(&self) {
+        for (sink, feed) in self.feeds.borrow().iter().enumerate() {
+            self.metrics.pool(sink, feed.free() as u64, u64::from(feed.has_open()));
+        }
+        self.metrics.publish();
     }
 
     /// True when no record of this shard is anywhere but in a sink.

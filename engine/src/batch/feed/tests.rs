@@ -46,7 +46,7 @@ impl Rig {
         Self { feed: Feed::new(limits, now), now, sealed: vec![], resolved: vec![] }
     }
 
-    fn append(&mut self, bytes: usize, waiter: u32) -> Result<(), Refusal> {
+    fn append(&mut self, bytes: usize, waiter: u32) -> Result<usize, Refusal> {
         let sealed = &mut self.sealed;
         let text = vec![b'x'; bytes];
         self.feed
