@@ -143,7 +143,7 @@ impl Observer for Trouble {
     fn failed(&mut self, fault: Fault, _code: Code, _text: &str) -> Fault {
         fault
     }
-    fn error(&mut self, code: Code, text: &str) {
+    fn error(&mut self, code: Code, _fatal: bool, text: &str) {
         self.note(code, text);
     }
     fn statistics(&mut self, _json: &str) {}

@@ -27,7 +27,7 @@ use std::time::Duration;
 use rdkafka_sys as rd;
 
 use super::config::Property;
-use super::fault::{self, Persistence, Purge, Report};
+use super::fault::{self, Persistence, Report};
 use super::in_flight::{InFlight, pack, unpack};
 use crate::{Fault, OpenError, Settled, Submission, Wake};
 
@@ -43,8 +43,9 @@ pub(super) trait Observer {
     fn delivered(&mut self, records: usize);
     /// A record failed; may refine the fault by what it knows. `text` is the broker's or librdkafka's reason.
     fn failed(&mut self, fault: Fault, code: Code, text: &str) -> Fault;
-    /// Something is wrong with the connection, or with the producer itself (`code` is then [`code::FATAL`]).
-    fn error(&mut self, code: Code, text: &str);
+    /// Something is wrong with a connection; or, if it is `fatal`, with the producer, which takes and sends nothing
+    /// more.
+    fn error(&mut self, code: Code, fatal: bool, text: &str);
     /// librdkafka's statistics, JSON.
     fn statistics(&mut self, json: &str);
     /// A line of librdkafka's log. `level` as in syslog(3).
@@ -64,7 +65,7 @@ pub(super) struct Producer {
     wake: NonNull<Wake>,
     /// Prepared messages of the batch that is being produced; kept for its memory.
     messages: Vec<rd::rd_kafka_message_t>,
-    purge: Option<Purge>,
+    closing: bool,
     in_flight: InFlight,
 }
 
@@ -112,7 +113,7 @@ impl Producer {
             wake.as_ref().wake();
         }
         let in_flight = InFlight::new(batches_in_flight);
-        Ok(Self { client, topic, queue, wake, messages: Vec::new(), purge: None, in_flight })
+        Ok(Self { client, topic, queue, wake, messages: Vec::new(), closing: false, in_flight })
     }
 
     /// Batches that wait for reports.
@@ -184,11 +185,12 @@ impl Producer {
                 rd::RD_KAFKA_EVENT_DR => self.take_reports(&event, observer),
                 rd::RD_KAFKA_EVENT_ERROR => {
                     // SAFETY: see above.
-                    let (code, text) = unsafe {
+                    let (code, fatal, text) = unsafe {
                         let code = Code(unchecked::rd_kafka_event_error(event.0.as_ptr()));
-                        (code, lossy(rd::rd_kafka_event_error_string(event.0.as_ptr())))
+                        let fatal = rd::rd_kafka_event_error_is_fatal(event.0.as_ptr()) != 0;
+                        (code, fatal, lossy(rd::rd_kafka_event_error_string(event.0.as_ptr())))
                     };
-                    observer.error(code, &text);
+                    observer.error(code, fatal, &text);
                 }
                 rd::RD_KAFKA_EVENT_STATS => {
                     // SAFETY: see above.
@@ -217,7 +219,7 @@ impl Producer {
                 let (code, persistence, opaque) =
                     unsafe { (code_of(message), persistence_of(message), (*message)._private) };
                 let (slot, index) = unpack(opaque.addr());
-                let report = Report { code, persistence, alone, purge: self.purge };
+                let report = Report { code, persistence, alone, closing: self.closing };
                 let outcome = fault::of_report(report).map_err(|fault| {
                     // SAFETY: as above; the text is lent as long as the message.
                     let text = unsafe { lossy(rd::rd_kafka_message_produce_errstr(message)) };
@@ -237,12 +239,18 @@ impl Producer {
         }
     }
 
-    /// Gives up messages in librdkafka's queues, and those that wait for a broker's answer if `with_in_flight`.
-    /// Their reports follow through [`Producer::poll`]; until then the batches stay here.
-    pub(super) fn purge(&mut self, reason: Purge, with_in_flight: bool) {
-        self.purge = Some(reason);
-        let in_flight = if with_in_flight { rd::RD_KAFKA_PURGE_F_INFLIGHT } else { 0 };
-        let flags = rd::RD_KAFKA_PURGE_F_QUEUE | rd::RD_KAFKA_PURGE_F_NON_BLOCKING | in_flight;
+    /// Gives everything up because the sink closes. The reports follow through [`Producer::poll`]; until then the
+    /// batches stay here.
+    pub(super) fn close(&mut self) {
+        self.closing = true;
+        self.purge();
+    }
+
+    /// Gives everything up: what waits in librdkafka's queues, and what waits for a broker's answer. The reports
+    /// follow through [`Producer::poll`]; until then the batches stay here.
+    pub(super) fn purge(&mut self) {
+        let flags =
+            rd::RD_KAFKA_PURGE_F_QUEUE | rd::RD_KAFKA_PURGE_F_INFLIGHT | rd::RD_KAFKA_PURGE_F_NON_BLOCKING;
         // SAFETY: `client` is a live producer.
         unsafe { rd::rd_kafka_purge(self.client.as_ptr(), flags) };
     }

@@ -24,15 +24,6 @@ pub(super) enum Persistence {
     Yes,
 }
 
-/// Why messages were purged: it decides whether another attempt makes sense.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purge {
-    /// The sink closes.
-    Closing,
-    /// The producer is being replaced after a fatal error.
-    Replaced,
-}
-
 /// One delivery report.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Report {
@@ -42,13 +33,13 @@ pub(super) struct Report {
     pub persistence: Persistence,
     /// Whether the message was alone in its request to the broker, so that the request's error is its own.
     pub alone: bool,
-    /// Why the producer was purged, if it was.
-    pub purge: Option<Purge>,
+    /// Whether the sink closes. If it doesn't, purged messages are those of a producer that failed for good.
+    pub closing: bool,
 }
 
 /// The outcome of a message that librdkafka had taken.
 pub(super) fn of_report(report: Report) -> Result<(), Fault> {
-    let Report { code, persistence, alone, purge } = report;
+    let Report { code, persistence, alone, closing } = report;
     if code == code::NO_ERROR {
         // With acks=all success and "persisted" are the same; a record that has only one of them is in doubt.
         return match persistence {
@@ -59,7 +50,7 @@ pub(super) fn of_report(report: Report) -> Result<(), Fault> {
     let certain = persistence == Persistence::Not && !code.is_in_doubt();
     let fate = if certain { Fate::NotStored } else { Fate::Unknown };
     let (kind, whose, retry) = match code {
-        code::PURGE_QUEUE | code::PURGE_INFLIGHT if purge == Some(Purge::Replaced) => {
+        code::PURGE_QUEUE | code::PURGE_INFLIGHT if !closing => {
             (FaultKind::Internal, Whose::Sink, Retry::Yes)
         }
         _ if code.is_size() && !alone => (FaultKind::RecordTooLarge, Whose::Operator, Retry::Yes),
@@ -166,7 +157,7 @@ mod tests {
     use Persistence::{Not, Possibly, Yes};
 
     fn report(code: Code, persistence: Persistence) -> Result<(), Fault> {
-        of_report(Report { code, persistence, alone: true, purge: None })
+        of_report(Report { code, persistence, alone: true, closing: true })
     }
 
     #[test]
@@ -236,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_neighbour_of_a_large_record_is_not_blamed() {
-        let crowd = Report { code: code::MSG_SIZE_TOO_LARGE, persistence: Not, alone: false, purge: None };
+        let crowd = Report { code: code::MSG_SIZE_TOO_LARGE, persistence: Not, alone: false, closing: false };
         let fault = of_report(crowd).unwrap_err();
         assert_eq!(fault, Fault::new(Kind::RecordTooLarge, Whose::Operator, Retry::Yes, NotStored));
     }
@@ -244,7 +235,7 @@ mod tests {
     #[test]
     fn what_a_replaced_producer_never_sent_may_be_sent_again() {
         let purged = |code, persistence| {
-            of_report(Report { code, persistence, alone: false, purge: Some(Purge::Replaced) }).unwrap_err()
+            of_report(Report { code, persistence, alone: false, closing: false }).unwrap_err()
         };
         assert_eq!(purged(code::PURGE_QUEUE, Not).retry, Retry::Yes);
         assert_eq!(purged(code::PURGE_QUEUE, Possibly).retry, Retry::Client);
@@ -264,10 +255,10 @@ mod tests {
     #[test]
     fn nothing_in_doubt_is_ever_retried_by_the_lane() {
         for number in -200..200 {
-            for purge in [None, Some(Purge::Closing), Some(Purge::Replaced)] {
+            for closing in [true, false] {
                 for alone in [true, false] {
                     for persistence in [Not, Possibly, Yes] {
-                        let report = Report { code: Code(number), persistence, alone, purge };
+                        let report = Report { code: Code(number), persistence, alone, closing };
                         if let Err(fault) = of_report(report) {
                             assert!(fault.fate == NotStored || fault.retry != Retry::Yes, "{report:?}");
                         }

@@ -13,9 +13,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::client::{Code, Observer, Producer, code};
+use super::client::{Code, Observer, Producer};
 use super::config::{BATCHES_IN_FLIGHT_MAX, Property, properties};
-use super::fault::Purge;
 use super::options::Options;
 use super::statistics::Statistics;
 use super::watch::Watch;
@@ -99,8 +98,8 @@ impl KafkaSink {
         let fresh = Producer::open(&self.properties, &self.topic, BATCHES_IN_FLIGHT_MAX, self.wake.clone());
         match fresh {
             Ok(fresh) => {
-                let mut broken = std::mem::replace(&mut self.producer, fresh);
-                broken.purge(Purge::Replaced, false);
+                // What it had not sent, librdkafka has purged by itself.
+                let broken = std::mem::replace(&mut self.producer, fresh);
                 let purge_at = Some(now + self.delivery_timeout);
                 self.retiring.push(Retiring { producer: broken, purge_at });
                 self.replaced += 1;
@@ -121,14 +120,26 @@ impl KafkaSink {
 
     fn poll_retiring(&mut self, now: Instant, settled: &mut Vec<Settled>) {
         let view = &mut self.view;
-        self.retiring.retain_mut(|retiring| {
+        for retiring in &mut self.retiring {
             if retiring.purge_at.is_some_and(|at| at <= now) {
                 retiring.purge_at = None;
-                retiring.producer.purge(Purge::Replaced, true);
+                retiring.producer.purge();
             }
             retiring.producer.poll(&mut Observed { view, settled, now, fatal: false });
-            !retiring.producer.in_flight().is_empty()
-        });
+        }
+        let ended = self.retiring.extract_if(.., |retiring| retiring.producer.in_flight().is_empty());
+        for Retiring { producer, .. } in ended {
+            destroy(producer);
+        }
+    }
+}
+
+/// Destroys a producer on a thread of its own: librdkafka waits for its threads, which may be in the middle of looking
+/// up a name. Where no thread can be had, this one waits.
+fn destroy(producer: Producer) {
+    let spawned = std::thread::Builder::new().name("kafka-end".to_owned()).spawn(move || drop(producer));
+    if let Err(error) = spawned {
+        tracing::warn!("kafka: destroyed a producer in place, as there is no thread for it: {error}");
     }
 }
 
@@ -150,10 +161,10 @@ impl Sink for KafkaSink {
         settled.append(&mut self.ready);
         if self.purge_at.is_some_and(|at| at <= now) {
             self.purge_at = None;
-            self.producer.purge(Purge::Closing, true);
+            self.producer.close();
             for retiring in &mut self.retiring {
                 retiring.purge_at = None;
-                retiring.producer.purge(Purge::Closing, true);
+                retiring.producer.close();
             }
         }
         let mut observed = Observed { view: &mut self.view, settled, now, fatal: false };
@@ -221,8 +232,8 @@ impl Observer for Observed<'_> {
         self.view.watch.failed(fault, code, text, self.now)
     }
 
-    fn error(&mut self, code: Code, text: &str) {
-        self.fatal |= code == code::FATAL;
+    fn error(&mut self, code: Code, fatal: bool, text: &str) {
+        self.fatal |= fatal;
         self.view.watch.error(code, text, self.now);
     }
 

@@ -50,7 +50,12 @@ impl Lane {
     fn poll_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !done(self) {
-            assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+            assert!(
+                Instant::now() < deadline,
+                "not within {PATIENCE:?}: {what}: {} settled, {:?}",
+                self.settled.len(),
+                self.sink
+            );
             let now = Instant::now();
             let due = self.sink.next_poll().unwrap_or(deadline).min(deadline);
             let rung = self.bell.0.lock().unwrap();
