@@ -24,6 +24,11 @@ pub(super) const BATCHES_IN_FLIGHT_MAX: usize = 256;
 /// are refused as `queue_full`, which the lane may try again.
 const MESSAGES_MAX: usize = 100_000;
 
+/// First pause of librdkafka's retries; doubles up to the longest.
+const RETRY_BACKOFF_MS: u128 = 100;
+/// Longest pause of librdkafka's retries.
+const RETRY_BACKOFF_MAX_MS: u128 = 500;
+
 /// librdkafka's own range of `message.max.bytes`.
 const MESSAGE_BYTES_RANGE: std::ops::RangeInclusive<usize> = 1_000..=1_000_000_000;
 
@@ -121,7 +126,9 @@ fn base(options: &Options) -> Vec<Property> {
         // A broker that comes back is found within half a second.
         own("reconnect.backoff.ms", &50),
         own("reconnect.backoff.max.ms", &500),
-        own("retry.backoff.max.ms", &500),
+        own("retry.backoff.ms", &RETRY_BACKOFF_MS),
+        own("retry.backoff.max.ms", &RETRY_BACKOFF_MAX_MS),
+        own("retries", &retries(timeout_ms)),
         own("socket.connection.setup.timeout.ms", &10_000),
         own("socket.keepalive.enable", &true),
         own("socket.nagle.disable", &true),
@@ -135,6 +142,15 @@ fn base(options: &Options) -> Vec<Property> {
         own("enable.metrics.push", &false),
         own("log.queue", &true),
     ]
+}
+
+/// How often librdkafka sends a record again that brokers refuse for the time being. A record that it retries until its
+/// time is up is reported as timed out, and nobody learns why; one that it gives up at three quarters of the time
+/// carries the broker's answer. What was never sent (no connection, no leader) does not count as a retry.
+fn retries(timeout_ms: u128) -> u128 {
+    // 100 + 200 + 400 ms, then 500 ms each.
+    const DOUBLING_MS: u128 = 7 * RETRY_BACKOFF_MS;
+    3 + (timeout_ms * 3 / 4).saturating_sub(DOUBLING_MS) / RETRY_BACKOFF_MAX_MS
 }
 
 fn security(options: &Options, all: &mut Vec<Property>) {

@@ -130,7 +130,8 @@ impl Code {
 
     /// Errors after which the record may be stored whatever librdkafka concluded: the broker failed half-way
     /// (unknown error, disk error), or it had appended the record before it answered (timeout, leader change, too
-    /// few replicas after the append), or the sequence of requests is broken.
+    /// few replicas after the append), or the sequence of requests is broken. So do a broker's codes that nobody here
+    /// knows.
     fn is_in_doubt(self) -> bool {
         matches!(
             self,
@@ -145,7 +146,7 @@ impl Code {
                 | code::PURGE_INFLIGHT
                 | code::BAD_MSG
                 | code::LOCAL_TIMED_OUT
-        )
+        ) || self.0 > 0 && meaning(self).0 == FaultKind::Internal
     }
 }
 
@@ -208,7 +209,7 @@ mod tests {
             (code::DESTROY, Possibly, Kind::Closing, sink, Retry::Client, Unknown),
             (code::OUT_OF_ORDER_SEQUENCE_NUMBER, Possibly, Kind::Internal, sink, Retry::Client, Unknown),
             (code::UNKNOWN, Not, Kind::Internal, sink, Retry::Client, Unknown),
-            (Code(12_345), Not, Kind::Internal, sink, Retry::Client, NotStored),
+            (Code(12_345), Not, Kind::Internal, sink, Retry::Client, Unknown),
         ];
         for (code, persistence, kind, whose, retry, fate) in table {
             let expected = Err(Fault::new(kind, whose, retry, fate));

@@ -81,21 +81,6 @@ fn neighbours_of_a_record_beyond_the_topics_limit_are_not_blamed() {
 }
 
 #[test]
-fn too_few_replicas_is_the_sinks() {
-    let broker = shared_broker();
-    broker.create_topic("lonely", 1, &[("min.insync.replicas", "2")]);
-    let delivery_timeout = Duration::from_secs(3);
-    let mut lane = Lane::open(&Options { delivery_timeout, ..options(broker.brokers(), "lonely") });
-    lane.submit(&[(b"", b"needs two")], None);
-    lane.settle_all();
-    let fault = lane.account.outcomes[&b"needs two"[..]].unwrap_err();
-    assert_eq!((fault.whose, fault.retry), (Whose::Sink, Retry::Client));
-    assert!(matches!(fault.kind, FaultKind::NotEnoughReplicas | FaultKind::TimedOut), "{fault}");
-    assert!(matches!(lane.sink.health(), Health::Down(_)));
-    lane.account.compare(&broker.records("lonely"));
-}
-
-#[test]
 fn check_finds_the_topic_and_its_absence() {
     let broker = shared_broker();
     broker.create_topic("checked", 5, &[]);

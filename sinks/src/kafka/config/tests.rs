@@ -71,6 +71,18 @@ fn the_promise_and_the_bounds_are_set() {
 }
 
 #[test]
+fn retries_end_before_the_time_is_up() {
+    assert_eq!(retries(5_000), 9);
+    assert_eq!(retries(1), 3);
+    for timeout_ms in [2_000, 5_000, 10_000, 30_000, 300_000] {
+        let pauses = (0..retries(timeout_ms)).map(|n| (100 << n.min(3)).min(500)).sum::<u128>();
+        // With librdkafka's jitter of 20 %.
+        assert!(pauses * 12 / 10 <= timeout_ms, "{timeout_ms}");
+        assert!(pauses * 2 >= timeout_ms, "{timeout_ms}");
+    }
+}
+
+#[test]
 fn security_follows_from_tls_and_sasl() {
     let sasl =
         Sasl { mechanism: SaslMechanism::ScramSha512, username: "u".to_owned(), password: "p".to_owned() };

@@ -7,6 +7,7 @@ use std::sync::{Condvar, Mutex};
 
 use super::*;
 use crate::kafka::Compression;
+use crate::kafka::client::code;
 use crate::{Batch, Fate, FaultKind, Origin, Records, Retry, Whose};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -168,6 +169,31 @@ fn a_broken_producer_is_replaced_and_no_batch_is_lost_or_doubled() {
     assert_eq!(lane.settled[before].delivery, Delivery::All);
     lane.poll_until("the broken producer's end", |lane| lane.sink.retiring.is_empty());
     assert!(lane.sink.is_idle());
+}
+
+#[test]
+fn what_brokers_refuse_for_the_whole_time_keeps_its_reason() {
+    let (sink, operator) = (Whose::Sink, Whose::Operator);
+    for (code, kind, whose, fate) in [
+        (code::NOT_ENOUGH_REPLICAS, FaultKind::NotEnoughReplicas, sink, Fate::NotStored),
+        (code::NOT_ENOUGH_REPLICAS_AFTER_APPEND, FaultKind::NotEnoughReplicas, sink, Fate::Unknown),
+        (code::TOPIC_AUTHORIZATION_FAILED, FaultKind::Unauthorized, operator, Fate::NotStored),
+        (code::INVALID_RECORD, FaultKind::RecordRejected, operator, Fate::NotStored),
+        (code::POLICY_VIOLATION, FaultKind::RecordRejected, operator, Fate::NotStored),
+        (code::KAFKA_STORAGE_ERROR, FaultKind::StorageFailed, sink, Fate::Unknown),
+        (Code(1234), FaultKind::Internal, sink, Fate::Unknown),
+    ] {
+        let mut options = options("1");
+        options.delivery_timeout = Duration::from_secs(3);
+        let mut lane = Lane::open(&options);
+        lane.submit(0, 1);
+        lane.poll_until("a first batch", |lane| lane.settled.len() == 1);
+        lane.sink.producer.refuse_for_test(code, 1000);
+        lane.submit(1, 1);
+        lane.poll_until("the refused batch", |lane| lane.settled.len() == 2);
+        let expected = Fault::new(kind, whose, Retry::Client, fate);
+        assert_eq!(lane.settled[1].delivery, Delivery::None(expected), "{code:?}");
+    }
 }
 
 #[test]
