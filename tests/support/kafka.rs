@@ -1,4 +1,4 @@
-//! A real Apache Kafka: one KRaft broker as a process, from its jars, in a temporary folder.
+//! A real Apache Kafka: one `KRaft` broker as a process, from its jars, in a temporary folder.
 //!
 //! It can be killed, stopped in its tracks, and started again on the same data and ports, and it always has a plain
 //! listener, through which tests make topics ([`admin`]) and read them back ([`consumer`]). When the test process
@@ -26,7 +26,7 @@ pub const USER: &str = "millrun";
 pub const PASSWORD: &str = "correct-horse";
 
 /// A JVM on a busy machine.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_mins(1);
 
 /// What can be chosen about a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]

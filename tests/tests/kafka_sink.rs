@@ -1,5 +1,7 @@
 //! The Kafka sink against a real broker: what it reports is compared with what a consumer finds.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test reports, in what its tests share as well")]
+
 #[path = "kafka_sink/lane.rs"]
 mod lane;
 #[path = "kafka_sink/outage.rs"]

@@ -1,4 +1,5 @@
-//! The thin shell over librdkafka: the only file that names it, and the only one with `unsafe`.
+//! The thin shell over librdkafka: this module (with its parts) is the only one that names it, and the only one with
+//! `unsafe`.
 //!
 //! # How long librdkafka reads a record's memory
 //!
@@ -20,20 +21,26 @@
 //! a producer that is dropped with batches in flight: `rd_kafka_destroy` returns only when librdkafka's threads are
 //! joined, and [`Producer`] calls it before its `InFlight` is dropped.
 
+pub(super) mod code;
+mod configuration;
+mod metadata;
+#[cfg(test)]
+mod provoke;
+
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use rdkafka_sys as rd;
 
+use self::configuration::new_client;
 use super::config::Property;
 use super::fault::{self, Persistence, Report};
 use super::in_flight::{InFlight, pack, unpack};
 use crate::{Fault, OpenError, Settled, Submission, Wake};
 
-/// A code of librdkafka (negative: local) or of a broker. A plain number, as brokers may know more than we do.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Code(pub i32);
+pub(super) use self::code::Code;
+pub(super) use self::metadata::{Metadata, Partition};
 
 /// What [`Producer::poll`] tells.
 pub(super) trait Observer {
@@ -179,9 +186,9 @@ impl Producer {
     /// Takes everything out of the event queue. It has to be emptied: librdkafka wakes only when it was empty.
     pub(super) fn poll(&mut self, observer: &mut impl Observer) {
         while let Some(event) = Event::take(self.queue) {
-            // SAFETY (all calls below): `event` is live until the end of this turn, and so are the strings that
-            // librdkafka lends from it.
-            match unsafe { rd::rd_kafka_event_type(event.0.as_ptr()) } {
+            // SAFETY: `event` is live until the end of this turn, and so are the strings that librdkafka lends from it.
+            let kind = unsafe { rd::rd_kafka_event_type(event.0.as_ptr()) };
+            match kind {
                 rd::RD_KAFKA_EVENT_DR => self.take_reports(&event, observer),
                 rd::RD_KAFKA_EVENT_ERROR => {
                     // SAFETY: see above.
@@ -279,28 +286,6 @@ impl Producer {
             Ok(metadata)
         }
     }
-
-    /// Makes the mock brokers answer the next produce requests with these codes.
-    #[cfg(test)]
-    pub(super) fn refuse_for_test(&self, code: Code, times: usize) {
-        const PRODUCE: i16 = 0;
-        let codes = vec![code.0; times];
-        // SAFETY: the client is live and has mock brokers, or the assertion fails; the array has the length that is
-        // said, and the enumeration is an int in C.
-        unsafe {
-            let mock = rd::rd_kafka_handle_mock_cluster(self.client.as_ptr());
-            assert!(!mock.is_null());
-            rd::rd_kafka_mock_push_request_errors_array(mock, PRODUCE, times, codes.as_ptr().cast());
-        }
-    }
-
-    /// Makes the producer fail as a broken sequence of requests does.
-    #[cfg(test)]
-    pub(super) fn break_for_test(&self) {
-        let code = rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
-        // SAFETY: `client` is a live producer, the text a C string.
-        unsafe { rd::rd_kafka_test_fatal_error(self.client.as_ptr(), code, c"broken by a test".as_ptr()) };
-    }
 }
 
 impl Drop for Producer {
@@ -315,59 +300,6 @@ impl Drop for Producer {
             rd::rd_kafka_destroy(self.client.as_ptr());
             drop(Box::from_raw(self.wake.as_ptr()));
         }
-    }
-}
-
-/// Checks that librdkafka takes each property and all of them together, and makes a client.
-fn new_client(properties: &[Property]) -> Result<NonNull<rd::rd_kafka_t>, OpenError> {
-    const EVENTS: c_int =
-        rd::RD_KAFKA_EVENT_DR | rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_STATS | rd::RD_KAFKA_EVENT_LOG;
-    let conf = Configuration::new();
-    for property in properties {
-        conf.set(property)?;
-    }
-    let mut text: [c_char; 512] = [0; 512];
-    // SAFETY: the configuration is live, `text` has the length that is said and ends with a zero.
-    unsafe {
-        rd::rd_kafka_conf_set_events(conf.0, EVENTS);
-        let kind = rd::rd_kafka_type_t::RD_KAFKA_PRODUCER;
-        let client = rd::rd_kafka_new(kind, conf.0, text.as_mut_ptr(), text.len());
-        let client = NonNull::new(client)
-            .ok_or_else(|| super::config::wrong_together(properties, &lossy(text.as_ptr())))?;
-        // The client that was made has taken it over.
-        std::mem::forget(conf);
-        Ok(client)
-    }
-}
-
-/// A configuration that no client has taken yet.
-struct Configuration(*mut rd::rd_kafka_conf_t);
-
-impl Configuration {
-    fn new() -> Self {
-        // SAFETY: makes a configuration that is ours.
-        Self(unsafe { rd::rd_kafka_conf_new() })
-    }
-
-    fn set(&self, property: &Property) -> Result<(), OpenError> {
-        let (key, value) = (c_string(&property.option, &property.key)?, property.value_c_string()?);
-        let mut text: [c_char; 512] = [0; 512];
-        // SAFETY: the configuration is live, the strings are C strings, `text` has the length that is said and ends
-        // with a zero.
-        unsafe {
-            let (buffer, len) = (text.as_mut_ptr(), text.len());
-            match rd::rd_kafka_conf_set(self.0, key.as_ptr(), value.as_ptr(), buffer, len) {
-                rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_OK => Ok(()),
-                _ => Err(property.wrong(&lossy(buffer))),
-            }
-        }
-    }
-}
-
-impl Drop for Configuration {
-    fn drop(&mut self) {
-        // SAFETY: still ours (`new_client` forgets it otherwise), destroyed once.
-        unsafe { rd::rd_kafka_conf_destroy(self.0) };
     }
 }
 
@@ -395,64 +327,6 @@ fn log_line(event: &Event, observer: &mut impl Observer) {
         if rd::rd_kafka_event_log(event.0.as_ptr(), &raw mut facility, &raw mut text, &raw mut level) == 0 {
             observer.log(level, &lossy(facility), &lossy(text));
         }
-    }
-}
-
-/// What the brokers know.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Metadata {
-    /// `host:port` of each broker.
-    pub brokers: Vec<String>,
-    /// The topic's error, if any.
-    pub topic_code: Option<Code>,
-    /// For each partition: whether it has a leader, its replicas, and how many are in sync.
-    pub partitions: Vec<Partition>,
-}
-
-/// One partition of the topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Partition {
-    pub has_leader: bool,
-    pub replicas: usize,
-    pub in_sync: usize,
-}
-
-impl Metadata {
-    /// # Safety
-    /// `raw` is librdkafka's answer, not destroyed yet.
-    unsafe fn copy(raw: &rd::rd_kafka_metadata) -> Self {
-        // SAFETY: the counts belong to the arrays, or the arrays are not read.
-        let (brokers, topics) =
-            unsafe { (slice(raw.brokers, raw.broker_cnt), slice(raw.topics, raw.topic_cnt)) };
-        // SAFETY: a broker's host is a C string.
-        let name = |b: &rd::rd_kafka_metadata_broker| unsafe { format!("{}:{}", lossy(b.host), b.port) };
-        let mut metadata = Self { brokers: brokers.iter().map(name).collect(), ..Self::default() };
-        if let Some(topic) = topics.first() {
-            // SAFETY: reads the enumeration as the number that it is.
-            let code = Code(unsafe { (&raw const topic.err).cast::<i32>().read() });
-            metadata.topic_code = (code != code::NO_ERROR).then_some(code);
-            // SAFETY: the count belongs to the array.
-            let partitions = unsafe { slice(topic.partitions, topic.partition_cnt) };
-            metadata.partitions = partitions
-                .iter()
-                .map(|p| Partition {
-                    has_leader: p.leader >= 0,
-                    replicas: usize::try_from(p.replica_cnt).unwrap_or(0),
-                    in_sync: usize::try_from(p.isr_cnt).unwrap_or(0),
-                })
-                .collect();
-        }
-        metadata
-    }
-}
-
-/// # Safety
-/// `first` points to `count` values that live as long as the result is used, unless `count` is 0.
-unsafe fn slice<'a, T>(first: *const T, count: c_int) -> &'a [T] {
-    match usize::try_from(count) {
-        // SAFETY: the caller's promise.
-        Ok(count) if count > 0 => unsafe { std::slice::from_raw_parts(first, count) },
-        _ => &[],
     }
 }
 
@@ -514,29 +388,3 @@ mod unchecked {
         ) -> i32;
     }
 }
-
-impl Code {
-    /// librdkafka's name: `_MSG_TIMED_OUT`, `NOT_ENOUGH_REPLICAS`, …
-    pub(super) fn name(self) -> &'static str {
-        // SAFETY: takes any number, and returns a text that lives as long as the thread does; ours are known
-        // codes' constants or "ERR_<number>?" in a thread's buffer, which is why unknown ones get a name here.
-        let name = unsafe { CStr::from_ptr(unchecked::rd_kafka_err2name(self.0)) };
-        name.to_str().ok().filter(|name| !name.starts_with("ERR_")).unwrap_or("unknown code")
-    }
-
-    /// librdkafka's one line about it.
-    pub(super) fn text(self) -> &'static str {
-        // SAFETY: as in `name`.
-        let text = unsafe { CStr::from_ptr(unchecked::rd_kafka_err2str(self.0)) };
-        text.to_str().ok().filter(|text| !text.starts_with("Err-")).unwrap_or("unknown code")
-    }
-}
-
-impl std::fmt::Debug for Code {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.name(), self.0)
-    }
-}
-
-/// The codes that the sink tells apart. `LOCAL_` marks librdkafka's own where a broker has one of the same name.
-pub(super) mod code;

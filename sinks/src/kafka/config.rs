@@ -41,7 +41,7 @@ pub(super) struct Property {
 }
 
 impl Property {
-    fn new(option: &str, key: &str, value: impl ToString) -> Self {
+    fn new(option: &str, key: &str, value: &(impl ToString + ?Sized)) -> Self {
         Self { key: key.to_owned(), value: value.to_string(), option: option.to_owned() }
     }
 
@@ -103,7 +103,7 @@ fn base(options: &Options) -> Vec<Property> {
     let message_bytes = message_bytes.max(*MESSAGE_BYTES_RANGE.start());
     // As many bytes as the lane may hand over in batches of the largest record.
     let queue_kbytes = (BATCHES_IN_FLIGHT_MAX * message_bytes).div_ceil(1024).min(i32::MAX as usize);
-    let own = |key: &str, value: &dyn ToString| Property::new("kafka", key, value.to_string());
+    let own = |key: &str, value: &dyn ToString| Property::new("kafka", key, value);
     vec![
         Property::new("brokers", "bootstrap.servers", &options.brokers),
         own("client.id", &"millrun"),
@@ -111,11 +111,11 @@ fn base(options: &Options) -> Vec<Property> {
         own("acks", &"all"),
         own("enable.idempotence", &true),
         Property::new("compression", "compression.codec", codec(options.compression)),
-        Property::new("record_bytes_max", "message.max.bytes", message_bytes),
+        Property::new("record_bytes_max", "message.max.bytes", &message_bytes),
         own("batch.size", &message_bytes.min(1_000_000)),
         own("queue.buffering.max.messages", &MESSAGES_MAX),
         own("queue.buffering.max.kbytes", &queue_kbytes),
-        Property::new("delivery_timeout", "delivery.timeout.ms", timeout_ms),
+        Property::new("delivery_timeout", "delivery.timeout.ms", &timeout_ms),
         // How long a broker may wait for its replicas: no longer than anybody waits for the outcome.
         own("request.timeout.ms", &timeout_ms.min(30_000)),
         // The engine's batches are the linger.
@@ -167,7 +167,7 @@ fn security(options: &Options, all: &mut Vec<Property>) {
             ("tls.certificate_file", "ssl.certificate.location", certificate_file),
             ("tls.key_file", "ssl.key.location", key_file),
         ] {
-            all.extend(file.iter().map(|file| Property::new(option, key, file.display())));
+            all.extend(file.iter().map(|file| Property::new(option, key, &file.display())));
         }
     }
     if let Some(Sasl { mechanism, username, password }) = &options.sasl {

@@ -13,7 +13,9 @@
 //!
 //! librdkafka retries by itself within [`Options::delivery_timeout`], in order and without doubles (idempotent
 //! producer). So a record that comes back has used up its time, and most faults say [`crate::Retry::Client`]: the
-//! lane must not send it a second time, as the first may still count.
+//! lane must not send it a second time, as the first may still count. librdkafka knows one timeout for all records:
+//! [`crate::Submission::deadline`] has no effect here, and a batch comes back when its records are decided, at the
+//! latest about 2 s after the delivery timeout.
 //!
 //! Missing topics: brokers that allow it (`auto.create.topics.enable`) make the topic when it is first asked for:
 //! librdkafka's producer allows that unless `allow.auto.create.topics = "false"` stands in
@@ -24,7 +26,7 @@
 //! | --- | --- |
 //! | `options` | what an operator can say |
 //! | `config` | options to librdkafka's properties |
-//! | `client` | the only file that names librdkafka, and the only one with `unsafe` |
+//! | `client` | all that names librdkafka, and all that is `unsafe` |
 //! | `in_flight` | which batches librdkafka may still read |
 //! | `fault` | librdkafka's error codes to [`crate::Fault`] |
 //! | `watch` | health, and log lines that can't flood |

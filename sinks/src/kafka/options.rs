@@ -115,5 +115,5 @@ pub(super) const MASK: &str = "***";
 #[must_use]
 pub fn is_secret(key: &str) -> bool {
     let named = ["password", "secret", "pem", "token", "oauthbearer.config", "jaas", "private"];
-    named.iter().any(|part| key.contains(part)) || key.ends_with("_key") || key.ends_with(".key")
+    named.iter().any(|part| key.contains(part)) || key.ends_with("key")
 }

@@ -48,7 +48,7 @@ impl Watch {
             return;
         }
         if let Health::Down(_) = self.health {
-            tracing::info!(topic = self.topic, "kafka confirms records again");
+            tracing::info!(topic = self.topic, "kafka works again");
         }
         self.health = Health::Up;
         self.cause = None;

@@ -9,7 +9,7 @@ use millrun_sinks::{Batch, Fate, Fault, Origin, Records, Settled, Sink, Submissi
 use support::kafka::KafkaRecord;
 
 /// Long enough for anything that happens at all.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 const ARENA_BYTES: usize = 1 << 20;
 const RECORDS_MAX: usize = 200;

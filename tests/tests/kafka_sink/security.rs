@@ -9,12 +9,12 @@ use support::kafka::{PASSWORD, USER};
 use super::lane::Lane;
 use super::{options, shared_broker};
 
-fn sasl(mechanism: SaslMechanism, password: &str) -> Option<Sasl> {
-    Some(Sasl { mechanism, username: USER.to_owned(), password: password.to_owned() })
+fn sasl(mechanism: SaslMechanism, password: &str) -> Sasl {
+    Sasl { mechanism, username: USER.to_owned(), password: password.to_owned() }
 }
 
-fn tls() -> Option<Tls> {
-    Some(Tls { ca_file: Some(shared_broker().ca_file()), ..Tls::default() })
+fn tls() -> Tls {
+    Tls { ca_file: Some(shared_broker().ca_file()), ..Tls::default() }
 }
 
 #[test]
@@ -23,12 +23,17 @@ fn every_mechanism_delivers_with_and_without_tls() {
     broker.create_topic("secured", 1, &[]);
     let mut expected = Vec::new();
     for (name, brokers, tls, sasl) in [
-        ("plain", broker.sasl_brokers(), None, sasl(SaslMechanism::Plain, PASSWORD)),
-        ("scram-256", broker.sasl_brokers(), None, sasl(SaslMechanism::ScramSha256, PASSWORD)),
-        ("scram-512", broker.sasl_brokers(), None, sasl(SaslMechanism::ScramSha512, PASSWORD)),
-        ("tls", broker.tls_brokers(), tls(), None),
-        ("tls and plain", broker.sasl_tls_brokers(), tls(), sasl(SaslMechanism::Plain, PASSWORD)),
-        ("tls and scram", broker.sasl_tls_brokers(), tls(), sasl(SaslMechanism::ScramSha512, PASSWORD)),
+        ("plain", broker.sasl_brokers(), None, Some(sasl(SaslMechanism::Plain, PASSWORD))),
+        ("scram-256", broker.sasl_brokers(), None, Some(sasl(SaslMechanism::ScramSha256, PASSWORD))),
+        ("scram-512", broker.sasl_brokers(), None, Some(sasl(SaslMechanism::ScramSha512, PASSWORD))),
+        ("tls", broker.tls_brokers(), Some(tls()), None),
+        ("tls and plain", broker.sasl_tls_brokers(), Some(tls()), Some(sasl(SaslMechanism::Plain, PASSWORD))),
+        (
+            "tls and scram",
+            broker.sasl_tls_brokers(),
+            Some(tls()),
+            Some(sasl(SaslMechanism::ScramSha512, PASSWORD)),
+        ),
     ] {
         let mut lane = Lane::open(&Options { tls, sasl, ..options(brokers, "secured") });
         lane.submit(&[(b"", name.as_bytes())], None);
@@ -46,7 +51,7 @@ fn a_wrong_password_is_told_apart() {
     broker.create_topic("locked", 1, &[]);
     for mechanism in [SaslMechanism::Plain, SaslMechanism::ScramSha256] {
         refused(&Options {
-            sasl: sasl(mechanism, "wrong-horse"),
+            sasl: Some(sasl(mechanism, "wrong-horse")),
             ..options(broker.sasl_brokers(), "locked")
         });
     }

@@ -1,7 +1,14 @@
-//! librdkafka's codes by name, as plain numbers that can be matched on.
+//! The codes that the sink tells apart, as plain numbers that can be matched on. `LOCAL_` marks librdkafka's own where
+//! a broker has one of the same name.
 
-use super::Code;
+use std::ffi::CStr;
+
+use super::unchecked;
 use rdkafka_sys::rd_kafka_resp_err_t as Raw;
+
+/// A code of librdkafka (negative: local) or of a broker. A plain number, as brokers may know more than we do.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(in super::super) struct Code(pub i32);
 
 macro_rules! codes {
     ($($name:ident = $raw:ident,)*) => { $(pub(in super::super) const $name: Code = Code(Raw::$raw as i32);)* };
@@ -59,4 +66,27 @@ codes! {
     PURGE_INFLIGHT = RD_KAFKA_RESP_ERR__PURGE_INFLIGHT,
     FATAL = RD_KAFKA_RESP_ERR__FATAL,
     INVALID_DIFFERENT_RECORD = RD_KAFKA_RESP_ERR__INVALID_DIFFERENT_RECORD,
+}
+
+impl Code {
+    /// librdkafka's name: `_MSG_TIMED_OUT`, `NOT_ENOUGH_REPLICAS`, …
+    pub(in super::super) fn name(self) -> &'static str {
+        // SAFETY: takes any number, and returns a text that lives as long as the thread does; ours are known
+        // codes' constants or "ERR_<number>?" in a thread's buffer, which is why unknown ones get a name here.
+        let name = unsafe { CStr::from_ptr(unchecked::rd_kafka_err2name(self.0)) };
+        name.to_str().ok().filter(|name| !name.starts_with("ERR_")).unwrap_or("unknown code")
+    }
+
+    /// librdkafka's one line about it.
+    pub(in super::super) fn text(self) -> &'static str {
+        // SAFETY: as in `name`.
+        let text = unsafe { CStr::from_ptr(unchecked::rd_kafka_err2str(self.0)) };
+        text.to_str().ok().filter(|text| !text.starts_with("Err-")).unwrap_or("unknown code")
+    }
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.name(), self.0)
+    }
 }
