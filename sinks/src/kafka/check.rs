@@ -44,7 +44,10 @@ fn ask(mut producer: Producer, options: &Options, bell: &Bell, deadline: Instant
         let answer = producer.metadata(turn);
         producer.poll(&mut trouble);
         match answer {
-            Ok(metadata) => return report(&metadata, options),
+            Ok(metadata) => {
+                let makes_topics = || makes_topics(&producer, &metadata, options, deadline);
+                return report(&metadata, &options.topic, makes_topics);
+            }
             Err(code) => trouble.note(code, code.text()),
         }
         let refused = matches!(trouble.kind(), Some(FaultKind::Unauthenticated));
@@ -56,24 +59,39 @@ fn ask(mut producer: Producer, options: &Options, bell: &Bell, deadline: Instant
     }
 }
 
-fn report(metadata: &Metadata, options: &Options) -> CheckReport {
-    let topic = &options.topic;
+/// Whether an unknown topic is made with its first record; `None` when the brokers don't tell.
+fn makes_topics(
+    producer: &Producer,
+    metadata: &Metadata,
+    options: &Options,
+    deadline: Instant,
+) -> Option<bool> {
+    if options.properties.get("allow.auto.create.topics").is_some_and(|value| value == "false") {
+        return Some(false);
+    }
+    let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_secs(5));
+    let setting = producer.broker_setting(metadata.any_broker, c"auto.create.topics.enable", left)?;
+    Some(setting == "true")
+}
+
+fn report(metadata: &Metadata, topic: &str, makes_topics: impl FnOnce() -> Option<bool>) -> CheckReport {
     let mut lines = vec![format!("{} brokers: {}", metadata.brokers.len(), metadata.brokers.join(", "))];
     match metadata.topic_code {
         None => {
             lines.push(topic_line(topic, &metadata.partitions)?);
             lines.extend(trouble_line(&metadata.partitions));
         }
-        Some(code::UNKNOWN_TOPIC_OR_PART | code::UNKNOWN_TOPIC_ID) => {
-            if options.properties.get("allow.auto.create.topics").is_some_and(|value| value == "false") {
-                tracing::error!("kafka: topic {topic} does not exist, and allow.auto.create.topics = false");
-                return Err(fault_of(code::UNKNOWN_TOPIC_OR_PART));
+        Some(code @ (code::UNKNOWN_TOPIC_OR_PART | code::UNKNOWN_TOPIC_ID)) => lines.push(match makes_topics() {
+            Some(true) => format!("topic {topic} does not exist yet: the brokers make it with its first record"),
+            Some(false) => {
+                tracing::error!("kafka: topic {topic} does not exist, and nobody makes it: create it");
+                return Err(fault_of(code));
             }
-            lines.push(format!(
-                "topic {topic} does not exist: its first record makes it where the brokers have \
-                 auto.create.topics.enable = true, elsewhere every request gets 503 until it is created"
-            ));
-        }
+            None => format!(
+                "topic {topic} does not exist: its first record makes it if auto.create.topics.enable is true at \
+                 the brokers, which they don't tell; otherwise every request gets 503 until it is created"
+            ),
+        }),
         Some(code) => {
             tracing::error!("kafka: topic {topic}: {}", code.text());
             return Err(fault_of(code));
@@ -167,5 +185,55 @@ impl Bell {
         if let Ok((mut rung, _)) = self.0.1.wait_timeout_while(rung, at_most, |rung| !*rung) {
             *rung = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARTITION: Partition = Partition { has_leader: true, replicas: 3, in_sync: 2 };
+
+    fn metadata(topic_code: Option<Code>, partitions: &[Partition]) -> Metadata {
+        let brokers = vec!["a:1".to_owned(), "b:2".to_owned()];
+        Metadata { brokers, any_broker: 1, topic_code, partitions: partitions.to_vec() }
+    }
+
+    #[test]
+    fn the_weakest_partition_and_those_without_leader_are_named() {
+        let leaderless = Partition { has_leader: false, replicas: 2, in_sync: 0 };
+        let found = metadata(None, &[PARTITION, leaderless]);
+        assert_eq!(
+            report(&found, "t", || None).unwrap(),
+            [
+                "2 brokers: a:1, b:2",
+                "topic t: 2 partitions, 2 replicas, at least 0 in sync",
+                "1 of them have no leader now: records for them wait",
+            ]
+        );
+        let all = metadata(None, &[leaderless]);
+        assert_eq!(report(&all, "t", || None).unwrap_err().kind, FaultKind::NotEnoughReplicas);
+    }
+
+    #[test]
+    fn an_absent_topic_is_a_fault_only_where_nobody_makes_it() {
+        let absent = metadata(Some(code::UNKNOWN_TOPIC_OR_PART), &[]);
+        assert!(report(&absent, "t", || Some(true)).unwrap()[1].contains("make it with its first record"));
+        assert!(report(&absent, "t", || None).unwrap()[1].contains("auto.create.topics.enable"));
+        let fault = report(&absent, "t", || Some(false)).unwrap_err();
+        assert_eq!((fault.kind, fault.whose), (FaultKind::DestinationMissing, Whose::Operator));
+        let hidden = metadata(Some(code::TOPIC_AUTHORIZATION_FAILED), &[]);
+        assert_eq!(report(&hidden, "t", || None).unwrap_err().kind, FaultKind::Unauthorized);
+    }
+
+    #[test]
+    fn the_most_telling_error_is_the_result() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.fault().kind, FaultKind::Unreachable);
+        trouble.note(code::LOCAL_TIMED_OUT, "");
+        assert_eq!(trouble.fault().kind, FaultKind::Unreachable);
+        trouble.note(code::LOCAL_AUTHENTICATION, "");
+        trouble.note(code::ALL_BROKERS_DOWN, "");
+        assert_eq!(trouble.fault().kind, FaultKind::Unauthenticated);
     }
 }

@@ -21,6 +21,7 @@
 //! a producer that is dropped with batches in flight: `rd_kafka_destroy` returns only when librdkafka's threads are
 //! joined, and [`Producer`] calls it before its `InFlight` is dropped.
 
+mod broker_setting;
 pub(super) mod code;
 mod configuration;
 mod metadata;

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use millrun_sinks::kafka::Options;
+use millrun_sinks::kafka::{Options, check};
 use millrun_sinks::{Fate, FaultKind, Health, Retry, Sink};
 use support::kafka::{KafkaOptions, KafkaServer};
 
@@ -98,6 +98,11 @@ fn a_sink_opened_before_its_broker_delivers_once_it_is_there() {
     assert_eq!(lane.account.delivered(), 1);
     assert_eq!(lane.sink.health(), Health::Up);
     lane.account.compare(&broker.records("made-by-itself"));
+    // Looking for another one finds that it would be made, and does not make it.
+    for _ in 0..2 {
+        let lines = check(&options(broker.brokers(), "looked-for"), PATIENCE).unwrap();
+        assert!(lines[1].contains("make it with its first record"), "{lines:?}");
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ use super::{Code, code, lossy};
 pub(in super::super) struct Metadata {
     /// `host:port` of each broker.
     pub brokers: Vec<String>,
+    /// Number of one of the brokers.
+    pub any_broker: i32,
     /// The topic's error, if any.
     pub topic_code: Option<Code>,
     /// For each partition: whether it has a leader, its replicas, and how many are in sync.
@@ -34,7 +36,11 @@ impl Metadata {
             unsafe { (slice(raw.brokers, raw.broker_cnt), slice(raw.topics, raw.topic_cnt)) };
         // SAFETY: a broker's host is a C string.
         let name = |b: &rd::rd_kafka_metadata_broker| unsafe { format!("{}:{}", lossy(b.host), b.port) };
-        let mut metadata = Self { brokers: brokers.iter().map(name).collect(), ..Self::default() };
+        let mut metadata = Self {
+            brokers: brokers.iter().map(name).collect(),
+            any_broker: brokers.first().map_or(-1, |broker| broker.id),
+            ..Self::default()
+        };
         if let Some(topic) = topics.first() {
             // SAFETY: reads the enumeration as the number that it is.
             let code = Code(unsafe { (&raw const topic.err).cast::<i32>().read() });
