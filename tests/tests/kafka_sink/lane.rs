@@ -108,6 +108,7 @@ impl Lane {
                 let known = self.account.outcomes.insert(value, delivery.of(index));
                 assert!(known.is_none(), "values are unique");
             }
+            let batch = poisoned(batch);
             if batch.capacity_bytes() == ARENA_BYTES {
                 self.idle.push(batch);
             }
@@ -153,6 +154,19 @@ impl Lane {
         let records: Vec<(&[u8], &[u8])> = values.iter().map(|value| (&b""[..], value.as_slice())).collect();
         self.submit(&records, None);
     }
+}
+
+/// Overwrites the arena of a batch that came back: a request that was still built from it would show in the topic.
+fn poisoned(mut batch: Batch) -> Batch {
+    batch.clear();
+    batch
+        .append_with(|free| {
+            free.fill(b'!');
+            Some((0, free.len()))
+        })
+        .unwrap();
+    batch.clear();
+    batch
 }
 
 impl Account {

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use millrun_sinks::kafka::{Options, check};
+use millrun_sinks::kafka::{Compression, Options, check};
 use millrun_sinks::{Fate, FaultKind, Health, Retry, Sink};
 use support::kafka::{KafkaOptions, KafkaServer};
 
@@ -15,6 +15,17 @@ use super::options;
 fn warm_up(lane: &mut Lane, numbers: &mut u32) {
     lane.submit_numbered(numbers, 20);
     lane.settle_all();
+}
+
+/// Sends batches until one is delivered.
+fn deliver_one(lane: &mut Lane, numbers: &mut u32) {
+    let before = lane.account.delivered();
+    let deadline = Instant::now() + PATIENCE;
+    while lane.account.delivered() == before {
+        assert!(Instant::now() < deadline, "the sink does not recover: {:?}", lane.sink.health());
+        lane.submit_numbered(numbers, 20);
+        lane.settle_all();
+    }
 }
 
 #[test]
@@ -68,15 +79,47 @@ fn a_broker_frozen_for_longer_than_the_delivery_timeout_makes_no_outcome_a_lie()
     broker.resume();
     // Once it has taken what still lay in its sockets, the truth is what the topic holds.
     lane.turn_until("the sink goes on by itself", |lane| lane.sink.is_idle());
-    let before = lane.account.delivered();
-    let deadline = Instant::now() + PATIENCE;
-    while lane.account.delivered() == before {
-        assert!(Instant::now() < deadline, "the sink does not recover: {:?}", lane.sink.health());
-        lane.submit_numbered(&mut numbers, 20);
-        lane.settle_all();
-    }
+    deliver_one(&mut lane, &mut numbers);
     assert_eq!(lane.sink.health(), Health::Up);
     lane.account.compare(&broker.records("frozen"));
+}
+
+/// librdkafka links large uncompressed values into its requests instead of copying them. A frozen broker's sockets
+/// fill up, so that requests are cut in the middle when their time is up, and their arenas come back.
+#[test]
+fn requests_cut_in_the_middle_make_no_outcome_a_lie() {
+    let broker = KafkaServer::start();
+    broker.create_topic("linked", 1, &[]);
+    let mut lane = Lane::open(&Options {
+        compression: Compression::None,
+        delivery_timeout: Duration::from_secs(2),
+        ..options(broker.brokers(), "linked")
+    });
+    let mut numbers = 0;
+    for _ in 0..2 {
+        deliver_one(&mut lane, &mut numbers);
+        broker.pause();
+        let large: Vec<Vec<u8>> = (0..120)
+            .map(|_| {
+                numbers += 1;
+                let mut value = format!("large {numbers} ").into_bytes();
+                value.resize(200_000, b'l');
+                value
+            })
+            .collect();
+        for four in large.chunks(4) {
+            let records: Vec<(&[u8], &[u8])> =
+                four.iter().map(|value| (&b""[..], value.as_slice())).collect();
+            lane.submit(&records, None);
+            lane.turn(Duration::from_millis(2));
+        }
+        lane.settle_all();
+        assert!(lane.account.faults().any(|fault| fault.fate == Fate::Unknown));
+        broker.resume();
+        lane.turn_until("the sink goes on by itself", |lane| lane.sink.is_idle());
+    }
+    deliver_one(&mut lane, &mut numbers);
+    lane.account.compare(&broker.records("linked"));
 }
 
 #[test]
