@@ -10,6 +10,7 @@
 //! ```
 //!
 //! Knows the engine only from outside: its command line, its configuration, its sockets and its signals.
+//! Support code of the end-to-end tests.
 
 #![allow(
     clippy::missing_panics_doc,
@@ -35,4 +36,5 @@ pub mod request;
 pub use driver::Driver;
 pub use engine::Engine;
 pub use options::EngineOptions;
+pub mod kafka;
 pub use poll::poll_until;

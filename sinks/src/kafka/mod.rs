@@ -1,84 +1,60 @@
 //! Apache Kafka by librdkafka.
+//!
+//! A record is reported delivered when all in-sync replicas of its partition have it (`acks=all`). Records travel
+//! from the batch's arena without a copy of ours; the batch comes back when the last of its reports has arrived.
+//!
+//! ```text
+//!  lane's thread                                     librdkafka's threads
+//!  submit ─▶ InFlight slot ─ rd_kafka_produce_batch ─▶ partition queues ─▶ request ─▶ broker
+//!                ▲  (arena stays here)                                                  │
+//!  poll  ◀───────┴──── event array of delivery reports ◀── main queue ◀─────────────────┘
+//!                                                              └─ first event in an empty queue: Wake
+//! ```
+//!
+//! librdkafka retries by itself within [`Options::delivery_timeout`], in order and without doubles (idempotent
+//! producer). So a record that comes back has used up its time, and most faults say [`crate::Retry::Client`]: the
+//! lane must not send it a second time, as the first may still count. librdkafka knows one timeout for all records:
+//! [`crate::Submission::deadline`] has no effect here, and a batch comes back when its records are decided, at the
+//! latest about 2 s after the delivery timeout.
+//!
+//! Missing topics: brokers that allow it (`auto.create.topics.enable`) make the topic when it is first asked for:
+//! librdkafka's producer allows that unless `allow.auto.create.topics = "false"` stands in
+//! [`Options::properties`]. Where nobody makes it, records fail with [`crate::FaultKind::DestinationMissing`], and
+//! the sink goes on by itself within seconds once the topic is there.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `options` | what an operator can say |
+//! | `config` | options to librdkafka's properties |
+//! | `client` | all that names librdkafka, and all that is `unsafe` |
+//! | `in_flight` | which batches librdkafka may still read |
+//! | `fault` | librdkafka's error codes to [`crate::Fault`] |
+//! | `watch` | health, and log lines that can't flood |
+//! | `statistics` | librdkafka's statistics to gauges |
+//! | `sink` | the [`crate::Sink`] |
+//! | `check` | `check --connect` |
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
+mod check;
+mod client;
+mod config;
+mod fault;
+mod in_flight;
+mod options;
+mod sink;
+mod statistics;
+mod watch;
 
-/// Compression of the batches that go to the brokers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// Uncompressed.
-    None,
-    /// gzip.
-    Gzip,
-    /// snappy.
-    Snappy,
-    /// lz4.
-    Lz4,
-    /// zstd.
-    Zstd,
-}
+use crate::{OpenError, Wake};
 
-/// SASL mechanisms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SaslMechanism {
-    /// RFC 4616.
-    Plain,
-    /// RFC 5802 with SHA-256.
-    ScramSha256,
-    /// RFC 5802 with SHA-512.
-    ScramSha512,
-}
+pub use check::check;
+pub use options::{Compression, Options, Sasl, SaslMechanism, Tls, is_secret};
+pub use sink::KafkaSink;
 
-/// Credentials.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Sasl {
-    /// How to authenticate.
-    pub mechanism: SaslMechanism,
-    /// User name.
-    pub username: String,
-    /// Password; never printed.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Sasl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sasl")
-            .field("mechanism", &self.mechanism)
-            .field("username", &self.username)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Transport security.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// PEM file with the certificate authorities to trust; none: the system's.
-    pub ca_file: Option<PathBuf>,
-    /// PEM file with the client's certificate chain, for mutual TLS.
-    pub certificate_file: Option<PathBuf>,
-    /// PEM file with the client's private key.
-    pub key_file: Option<PathBuf>,
-}
-
-/// Settings of a `kafka` sink.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Comma list of `host:port`.
-    pub brokers: String,
-    /// Topic to produce to.
-    pub topic: String,
-    /// Compression of what is sent.
-    pub compression: Compression,
-    /// How long librdkafka may try to deliver one record (`delivery.timeout.ms`); bounded by the acknowledgement
-    /// deadline where the configuration is read.
-    pub delivery_timeout: Duration,
-    /// Largest record in bytes (`message.max.bytes`).
-    pub record_bytes_max: usize,
-    /// TLS, when present.
-    pub tls: Option<Tls>,
-    /// SASL, when present.
-    pub sasl: Option<Sasl>,
-    /// Raw librdkafka properties; they win over everything above.
-    pub properties: BTreeMap<String, String>,
+/// Opens a `kafka` sink. Connects in the background: brokers that are down show in [`crate::Sink::health`].
+///
+/// # Errors
+/// [`OpenError`] when an option can't work whatever the brokers say: an unknown property, a file that can't be
+/// read, a property that would break the sink's promise.
+pub fn open(options: &Options, wake: Wake) -> Result<KafkaSink, OpenError> {
+    KafkaSink::open(options, wake)
 }

@@ -251,7 +251,7 @@ fn a_refusal_of_the_taker_is_passed_on() {
     let protocol = crate::protocol::of(crate::config::settings::Protocol::Clickstream);
     let outcome = protocol.records(&request, &receipt, &mut |_| Err(Refusal::Overloaded));
     assert_eq!(outcome, Err(Refusal::Overloaded));
-    assert_eq!(protocol.success(), Answer { status: 200, content_type: None, body: b"" });
+    assert_eq!(Clickstream.success(), Answer { status: 200, content_type: Some("text/plain"), body: b"" });
 }
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {

@@ -1,0 +1,92 @@
+//! The codes that the sink tells apart, as plain numbers that can be matched on. `LOCAL_` marks librdkafka's own where
+//! a broker has one of the same name.
+
+use std::ffi::CStr;
+
+use super::unchecked;
+use rdkafka_sys::rd_kafka_resp_err_t as Raw;
+
+/// A code of librdkafka (negative: local) or of a broker. A plain number, as brokers may know more than we do.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(in super::super) struct Code(pub i32);
+
+macro_rules! codes {
+    ($($name:ident = $raw:ident,)*) => { $(pub(in super::super) const $name: Code = Code(Raw::$raw as i32);)* };
+}
+
+codes! {
+    NO_ERROR = RD_KAFKA_RESP_ERR_NO_ERROR,
+    UNKNOWN = RD_KAFKA_RESP_ERR_UNKNOWN,
+    INVALID_MSG = RD_KAFKA_RESP_ERR_INVALID_MSG,
+    UNKNOWN_TOPIC_OR_PART = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+    INVALID_MSG_SIZE = RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,
+    LEADER_NOT_AVAILABLE = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+    NOT_LEADER_FOR_PARTITION = RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+    REQUEST_TIMED_OUT = RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+    BROKER_NOT_AVAILABLE = RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE,
+    REPLICA_NOT_AVAILABLE = RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE,
+    MSG_SIZE_TOO_LARGE = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+    NETWORK_EXCEPTION = RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION,
+    COORDINATOR_LOAD_IN_PROGRESS = RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+    COORDINATOR_NOT_AVAILABLE = RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+    TOPIC_EXCEPTION = RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
+    RECORD_LIST_TOO_LARGE = RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
+    NOT_ENOUGH_REPLICAS = RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+    NOT_ENOUGH_REPLICAS_AFTER_APPEND = RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+    TOPIC_AUTHORIZATION_FAILED = RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+    CLUSTER_AUTHORIZATION_FAILED = RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
+    INVALID_TIMESTAMP = RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP,
+    UNSUPPORTED_SASL_MECHANISM = RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM,
+    ILLEGAL_SASL_STATE = RD_KAFKA_RESP_ERR_ILLEGAL_SASL_STATE,
+    UNSUPPORTED_FOR_MESSAGE_FORMAT = RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT,
+    POLICY_VIOLATION = RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
+    OUT_OF_ORDER_SEQUENCE_NUMBER = RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+    KAFKA_STORAGE_ERROR = RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
+    SASL_AUTHENTICATION_FAILED = RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
+    UNKNOWN_PRODUCER_ID = RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID,
+    FENCED_LEADER_EPOCH = RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
+    UNSUPPORTED_COMPRESSION_TYPE = RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE,
+    INVALID_RECORD = RD_KAFKA_RESP_ERR_INVALID_RECORD,
+    THROTTLING_QUOTA_EXCEEDED = RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED,
+    UNKNOWN_TOPIC_ID = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID,
+    BAD_MSG = RD_KAFKA_RESP_ERR__BAD_MSG,
+    DESTROY = RD_KAFKA_RESP_ERR__DESTROY,
+    TRANSPORT = RD_KAFKA_RESP_ERR__TRANSPORT,
+    RESOLVE = RD_KAFKA_RESP_ERR__RESOLVE,
+    MSG_TIMED_OUT = RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,
+    LOCAL_UNKNOWN_PARTITION = RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
+    LOCAL_UNKNOWN_TOPIC = RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
+    ALL_BROKERS_DOWN = RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
+    LOCAL_TIMED_OUT = RD_KAFKA_RESP_ERR__TIMED_OUT,
+    QUEUE_FULL = RD_KAFKA_RESP_ERR__QUEUE_FULL,
+    LOCAL_SSL = RD_KAFKA_RESP_ERR__SSL,
+    LOCAL_AUTHENTICATION = RD_KAFKA_RESP_ERR__AUTHENTICATION,
+    TIMED_OUT_QUEUE = RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE,
+    PURGE_QUEUE = RD_KAFKA_RESP_ERR__PURGE_QUEUE,
+    PURGE_INFLIGHT = RD_KAFKA_RESP_ERR__PURGE_INFLIGHT,
+    FATAL = RD_KAFKA_RESP_ERR__FATAL,
+    INVALID_DIFFERENT_RECORD = RD_KAFKA_RESP_ERR__INVALID_DIFFERENT_RECORD,
+}
+
+impl Code {
+    /// librdkafka's name: `_MSG_TIMED_OUT`, `NOT_ENOUGH_REPLICAS`, …
+    pub(in super::super) fn name(self) -> &'static str {
+        // SAFETY: takes any number, and returns a text that lives as long as the thread does; ours are known
+        // codes' constants or "ERR_<number>?" in a thread's buffer, which is why unknown ones get a name here.
+        let name = unsafe { CStr::from_ptr(unchecked::rd_kafka_err2name(self.0)) };
+        name.to_str().ok().filter(|name| !name.starts_with("ERR_")).unwrap_or("unknown code")
+    }
+
+    /// librdkafka's one line about it.
+    pub(in super::super) fn text(self) -> &'static str {
+        // SAFETY: as in `name`.
+        let text = unsafe { CStr::from_ptr(unchecked::rd_kafka_err2str(self.0)) };
+        text.to_str().ok().filter(|text| !text.starts_with("Err-")).unwrap_or("unknown code")
+    }
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.name(), self.0)
+    }
+}
