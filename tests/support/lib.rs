@@ -10,7 +10,6 @@
 //! ```
 //!
 //! Knows the engine only from outside: its command line, its configuration, its sockets and its signals.
-//! Support code of the end-to-end tests.
 
 #![allow(
     clippy::missing_panics_doc,
@@ -23,6 +22,7 @@ pub mod driver;
 pub mod engine;
 pub mod files;
 pub mod http;
+pub mod kafka;
 pub mod ledger;
 pub mod load;
 pub mod mount;
@@ -36,5 +36,4 @@ pub mod request;
 pub use driver::Driver;
 pub use engine::Engine;
 pub use options::EngineOptions;
-pub mod kafka;
 pub use poll::poll_until;
