@@ -14,7 +14,7 @@
 use std::fmt;
 
 use crate::batch::FeedLimits;
-use crate::http::ContentDecoder;
+use crate::http::coding;
 use crate::limits;
 
 /// Resident memory of a process that serves nobody yet: code, allocator, admin plane and logs. Measured 14 MiB.
@@ -171,7 +171,7 @@ fn lines(parts: &[Part]) -> String {
 
 fn fixed_parts(demand: &Demand<'_>) -> Vec<Part> {
     let shards = usize::from(demand.shards);
-    let decoders = ContentDecoder::memory_bytes_max(demand.body_decoded_bytes_max);
+    let decoders = coding::memory_bytes_max(demand.body_decoded_bytes_max);
     let mut parts = vec![
         Part {
             owner: "base".into(),
