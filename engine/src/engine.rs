@@ -163,7 +163,8 @@ fn return_rings(settings: &Settings, shards: u16) -> Result<Returns, StartError>
     let batches = settings.sinks.len() * usize::from(settings.batch.slots());
     (0..shards)
         .map(|shard| {
-            let (ring, wire) = ReturnRing::new(batches).map_err(|source| StartError::Shard { shard, source })?;
+            let (ring, wire) =
+                ReturnRing::new(batches).map_err(|source| StartError::Shard { shard, source })?;
             Ok((Arc::new(ring), wire))
         })
         .collect()
@@ -214,11 +215,13 @@ fn open_lane(thread: LaneThread, sink: &Sink, stop_by: Duration) -> Result<LaneH
         SinkKind::Null(options) => {
             start(thread, stop_by, move |wake| Ok::<_, OpenError>(millrun_sinks::null::open(&options, wake)))
         }
-        SinkKind::File(options) => {
-            start(thread, stop_by, move |wake| millrun_sinks::file::open(&options, std::time::SystemTime::now, wake))
-        }
+        SinkKind::File(options) => start(thread, stop_by, move |wake| {
+            millrun_sinks::file::open(&options, std::time::SystemTime::now, wake)
+        }),
         #[cfg(feature = "kafka")]
-        SinkKind::Kafka(options) => start(thread, stop_by, move |wake| millrun_sinks::kafka::open(&options, wake)),
+        SinkKind::Kafka(options) => {
+            start(thread, stop_by, move |wake| millrun_sinks::kafka::open(&options, wake))
+        }
     }
 }
 
@@ -332,7 +335,9 @@ impl Engine {
     pub fn serve(mut self) -> bool {
         let clean = signals::wait(&mut self.ended);
         if !clean {
-            tracing::error!("a shard ended by itself: the process stops, so that whoever watches it starts a new one");
+            tracing::error!(
+                "a shard ended by itself: the process stops, so that whoever watches it starts a new one"
+            );
         }
         self.stop(clean) && clean
     }

@@ -123,7 +123,8 @@ impl Plan {
             });
         }
         let by_memory = (available.memory_bytes - fixed) / each;
-        let by_files = usize::try_from(available.files_max.saturating_sub(limits::FILES_RESERVED)).unwrap_or(usize::MAX);
+        let by_files =
+            usize::try_from(available.files_max.saturating_sub(limits::FILES_RESERVED)).unwrap_or(usize::MAX);
         if by_files < CONNECTIONS_MIN {
             return Err(DoesNotFit::Files { files_max: available.files_max });
         }
@@ -166,7 +167,11 @@ impl fmt::Display for Plan {
 }
 
 fn lines(parts: &[Part]) -> String {
-    parts.iter().map(|part| format!("  {:>12}  {:<20} {}", part.bytes, part.owner, part.arithmetic)).collect::<Vec<_>>().join("\n")
+    parts
+        .iter()
+        .map(|part| format!("  {:>12}  {:<20} {}", part.bytes, part.owner, part.arithmetic))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn fixed_parts(demand: &Demand<'_>) -> Vec<Part> {
@@ -248,7 +253,10 @@ mod tests {
         let connections = plan.parts.iter().find(|part| part.owner == "connections").unwrap();
         assert_eq!(connections.bytes, 10_000 * 8192);
         assert_eq!(plan.bytes(), plan.parts.iter().map(|part| part.bytes).sum::<usize>());
-        assert!(plan.to_string().contains("2 shards x (10 batches x (1048576 arena + 96000 index) + 2 large x 4194305)"));
+        assert!(
+            plan.to_string()
+                .contains("2 shards x (10 batches x (1048576 arena + 96000 index) + 2 large x 4194305)")
+        );
     }
 
     #[test]

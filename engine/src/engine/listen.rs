@@ -6,7 +6,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// The data port can't be had.
 #[derive(Debug, thiserror::Error)]
-#[error("server.listen = \"{address}\": {source}; is another process on this port, or the address not this host's?")]
+#[error(
+    "server.listen = \"{address}\": {source}; is another process on this port, or the address not this host's?"
+)]
 pub struct ListenError {
     address: SocketAddr,
     source: std::io::Error,

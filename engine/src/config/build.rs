@@ -1,0 +1,345 @@
+//! From what was written to what is valid: every key of every section, its bounds, and the rules between them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use millrun_sinks::{file, null};
+
+use super::origins;
+use super::reader::{Reader, Section};
+use super::reference::Reference;
+use super::settings::{
+    Ack, Acknowledgement, Admin, Batch, Cors, Driver, Limits, Log, LogFormat, Protocol, RecordKey, Route,
+    Server, Settings, Sink, SinkKind,
+};
+
+mod effective;
+#[cfg(feature = "kafka")]
+mod kafka;
+
+pub(super) use effective::effective;
+
+/// Bytes that a record of the clickstream protocol has at the least; an arena must hold some.
+const ARENA_BYTES_MIN: u64 = 4096;
+const GIB: u64 = 1 << 30;
+
+/// Builds everything; what is wrong is in the reader's errors, and the settings are of no use then.
+pub(super) fn settings(reader: &mut Reader) -> (Settings, Vec<String>) {
+    let server = server(reader);
+    let limits = limits(reader);
+    let batch = batch(reader);
+    let ack = ack(reader);
+    let all_sinks = sinks(reader, &batch, &ack, &limits);
+    let routes = routes(reader, &all_sinks, &server);
+    let (sinks, routes, warnings) = used_sinks(all_sinks, routes);
+    between(reader, &server, &limits, &batch);
+    let settings = Settings {
+        routes,
+        cors: cors(reader),
+        admin: admin(reader),
+        log: log(reader),
+        server,
+        limits,
+        batch,
+        ack,
+        sinks,
+    };
+    (settings, warnings)
+}
+
+fn address(reader: &mut Reader, section: &Section, key: &str) -> Option<SocketAddr> {
+    let text = reader.optional_text(section, key)?;
+    if text.is_empty() {
+        return None;
+    }
+    let address = text.parse().ok();
+    if address.is_none() {
+        reader.fail(
+            section,
+            key,
+            "must be an IP address and a port: \"127.0.0.1:8088\", \"0.0.0.0:8088\" or \"[::]:8088\"",
+        );
+    }
+    address
+}
+
+fn server(reader: &mut Reader) -> Server {
+    let section = Section::fixed("server");
+    let errors = reader.errors.len();
+    let listen = address(reader, &section, "listen");
+    if listen.is_none() && reader.errors.len() == errors {
+        reader.fail(&section, "listen", "must be an IP address and a port");
+    }
+    let drivers = [("auto", Driver::Auto), ("io_uring", Driver::IoUring), ("epoll", Driver::Epoll)];
+    let server = Server {
+        listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+        shards: reader
+            .auto_integer(&section, "shards", 1..=1024)
+            .and_then(|shards| u16::try_from(shards).ok()),
+        driver: reader.choice(&section, "driver", &drivers),
+        trusted_proxies: u8::try_from(reader.integer(&section, "trusted_proxies", 0..=255)).unwrap_or(1),
+        ping_path: path(reader, &section, "ping_path"),
+        dev_mode: reader.boolean(&section, "dev_mode"),
+        backlog: u32::try_from(reader.integer(&section, "backlog", 1..=65_535)).unwrap_or(4096),
+        drain_delay: reader.ms(&section, "drain_delay_ms", 0..=28_000),
+        drain_deadline: reader.ms(&section, "drain_deadline_ms", 100..=28_000),
+    };
+    if server.drain_delay >= server.drain_deadline {
+        let problem =
+            format!("must be below server.drain_deadline_ms = {}", server.drain_deadline.as_millis());
+        reader.fail(&section, "drain_delay_ms", problem);
+    }
+    server
+}
+
+fn path(reader: &mut Reader, section: &Section, key: &str) -> String {
+    let path = reader.text(section, key, "the exact path, for example \"/collect\"");
+    let well_formed =
+        path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+    if !path.is_empty() && !well_formed {
+        reader.fail(section, key, "must begin with / and hold neither spaces nor ? nor #");
+    }
+    path
+}
+
+fn limits(reader: &mut Reader) -> Limits {
+    let section = Section::fixed("limits");
+    let day_ms = 86_400_000;
+    Limits {
+        head_bytes_max: reader.size(&section, "head_bytes_max", 1024..=65_536),
+        headers_max: reader.size(&section, "headers_max", 1..=crate::http::HEADERS_MAX as u64),
+        body_bytes_max: reader.size(&section, "body_bytes_max", 1..=GIB),
+        body_decoded_bytes_max: reader.size(&section, "body_decoded_bytes_max", 1..=GIB),
+        head_timeout: reader.ms(&section, "head_timeout_ms", 1..=day_ms),
+        body_timeout: reader.ms(&section, "body_timeout_ms", 1..=day_ms),
+        body_rate_min: reader.integer(&section, "body_rate_min", 0..=GIB),
+        idle_timeout: reader.ms(&section, "idle_timeout_ms", 1..=day_ms),
+        connections_max: reader.size(&section, "connections_max", 1..=16_777_216),
+        requests_per_connection_max: reader.integer(
+            &section,
+            "requests_per_connection_max",
+            0..=u64::MAX >> 1,
+        ),
+        body_memory_bytes: reader.size(&section, "body_memory_bytes", 65_536..=1024 * GIB),
+        record_bytes_max: reader.size(&section, "record_bytes_max", 1024..=GIB),
+        memory_bytes_max: reader
+            .auto_integer(&section, "memory_bytes_max", 1 << 20..=1 << 50)
+            .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+    }
+}
+
+fn batch(reader: &mut Reader) -> Batch {
+    let section = Section::fixed("batch");
+    Batch {
+        arena_bytes: reader.size(&section, "arena_bytes", ARENA_BYTES_MIN..=67_108_864),
+        records_max: reader.size(&section, "records_max", 1..=65_536),
+        count: u16::try_from(reader.integer(&section, "count", 2..=1024)).unwrap_or(2),
+        large_count: u16::try_from(reader.integer(&section, "large_count", 0..=64)).unwrap_or(0),
+        linger: reader.ms(&section, "linger_ms", 0..=60_000),
+    }
+}
+
+fn ack(reader: &mut Reader) -> Ack {
+    let section = Section::fixed("ack");
+    let ack = Ack {
+        deadline: reader.ms(&section, "deadline_ms", 100..=60_000),
+        retry_initial: reader.ms(&section, "retry_initial_ms", 1..=60_000),
+        retry_max: reader.ms(&section, "retry_max_ms", 1..=60_000),
+        breaker_failures: u32::try_from(reader.integer(&section, "breaker_failures", 1..=1_000_000))
+            .unwrap_or(1),
+        breaker_open: reader.ms(&section, "breaker_open_ms", 1..=600_000),
+    };
+    if ack.retry_initial > ack.retry_max {
+        reader.fail(
+            &section,
+            "retry_initial_ms",
+            format!("must not be above ack.retry_max_ms = {}", ack.retry_max.as_millis()),
+        );
+    }
+    ack
+}
+
+fn cors(reader: &mut Reader) -> Cors {
+    let section = Section::fixed("cors");
+    let mut parsed = Vec::new();
+    for entry in reader.texts(&section, "origins") {
+        match origins::parse(&entry) {
+            Ok(origin) => parsed.push(origin),
+            Err(problem) => reader.fail(&section, "origins", problem),
+        }
+    }
+    Cors { origins: parsed, max_age: Duration::from_secs(reader.integer(&section, "max_age_s", 0..=86_400)) }
+}
+
+fn admin(reader: &mut Reader) -> Admin {
+    Admin { listen: address(reader, &Section::fixed("admin"), "listen") }
+}
+
+fn log(reader: &mut Reader) -> Log {
+    let section = Section::fixed("log");
+    let level = reader.text(&section, "level", "a level or a filter");
+    if let Err(error) = level.parse::<tracing_subscriber::filter::EnvFilter>() {
+        reader.fail(
+            &section,
+            "level",
+            format!("is no filter ({error}): write info, debug, or info,millrun::lane=debug"),
+        );
+    }
+    let formats = [("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)];
+    Log { level, format: reader.choice(&section, "format", &formats) }
+}
+
+const KEYS: [(&str, RecordKey); 4] =
+    [("none", RecordKey::None), ("appId", RecordKey::AppId), ("ip", RecordKey::Ip), ("rid", RecordKey::Rid)];
+
+fn sinks(reader: &mut Reader, batch: &Batch, ack: &Ack, limits: &Limits) -> Vec<Sink> {
+    let mut sinks = Vec::new();
+    for (name, _) in reader.tree.names("sink") {
+        if !is_name(&name) {
+            let section = Section::named("sink", &name, "local");
+            reader.fail(&section, "kind", "a sink's name is letters, digits, - and _");
+            continue;
+        }
+        // The kind decides which template the other keys follow.
+        let kind = reader.optional_text(&Section::named("sink", &name, "none"), "kind");
+        let section = Section::named("sink", &name, Reference::template("sink", kind.as_deref()));
+        let own = match kind.as_deref() {
+            Some("file") => Some(SinkKind::File(file_options(reader, &section, limits))),
+            Some("null") => Some(SinkKind::Null(null::Options {})),
+            #[cfg(feature = "kafka")]
+            Some("kafka") => Some(SinkKind::Kafka(kafka::options(reader, &section, ack))),
+            other => {
+                refuse_kind(reader, &section, other);
+                None
+            }
+        };
+        let _ = ack;
+        let key = reader.choice(&section, "key", &KEYS);
+        let linger = match reader.leaf(&section, "linger_ms") {
+            Some(_) => reader.ms(&section, "linger_ms", 0..=60_000),
+            None => batch.linger,
+        };
+        if let Some(kind) = own {
+            sinks.push(Sink { name, key, linger, kind });
+        }
+    }
+    sinks
+}
+
+fn refuse_kind(reader: &mut Reader, section: &Section, kind: Option<&str>) {
+    let known =
+        if cfg!(feature = "kafka") { "\"file\", \"kafka\" and \"null\"" } else { "\"file\" and \"null\"" };
+    let problem = match kind {
+        Some(kind @ ("kinesis" | "s3" | "kafka")) => {
+            format!("this version has no {kind} sink; there are {known}")
+        }
+        Some(_) => format!("is no kind of sink; there are {known}"),
+        None => format!("is missing: the kind of sink, one of {known}"),
+    };
+    reader.fail(section, "kind", problem);
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+fn file_options(reader: &mut Reader, section: &Section, limits: &Limits) -> file::Options {
+    let gzip = reader.choice(section, "compression", &[("none", false), ("gzip", true)]);
+    let level = u8::try_from(reader.integer(section, "gzip_level", 1..=9)).unwrap_or(6);
+    file::Options {
+        dir: reader.text(section, "dir", "the directory for the files").into(),
+        compression: if gzip { file::Compression::Gzip { level } } else { file::Compression::None },
+        rotate_bytes: reader.integer(section, "rotate_bytes", 1..=1 << 50),
+        rotate_age: reader.ms(section, "rotate_age_ms", 100..=86_400_000),
+        record_bytes_max: limits.record_bytes_max,
+    }
+}
+
+/// A route, and the name of its sink while that has no index yet.
+fn routes(reader: &mut Reader, sinks: &[Sink], server: &Server) -> Vec<Route> {
+    let mut routes: Vec<Route> = Vec::new();
+    for (name, _) in reader.tree.names("route") {
+        let section = Section::named("route", &name, "collect");
+        let path = path(reader, &section, "path");
+        if let Some(other) = routes.iter().find(|route| route.path == path) {
+            reader.fail(&section, "path", format!("is the path of route.{} already", other.name));
+        }
+        if path == "/health" || path == server.ping_path {
+            reader.fail(
+                &section,
+                "path",
+                "is taken: /health and server.ping_path are answered by the engine itself",
+            );
+        }
+        let protocol = reader.choice(&section, "protocol", &[("clickstream", Protocol::Clickstream)]);
+        let ack = acknowledgement(reader, &section);
+        let sink_name = reader.text(&section, "sink", "the name of a [sink.<name>]");
+        let sink = sinks.iter().position(|sink| sink.name == sink_name);
+        if sink.is_none() && !sink_name.is_empty() && !reader.tree.has_table(&["sink", &sink_name]) {
+            let names: Vec<_> = sinks.iter().map(|sink| sink.name.as_str()).collect();
+            let near = super::reader::nearest(&sink_name, names.iter().copied());
+            reader.fail(
+                &section,
+                "sink",
+                format!("there is no [sink.{sink_name}]{near}; there are: {}", names.join(", ")),
+            );
+        }
+        routes.push(Route { name, path, protocol, sink: sink.unwrap_or(0), ack });
+    }
+    if routes.is_empty() {
+        reader.fail(
+            &Section::named("route", "<name>", "collect"),
+            "path",
+            "there is no route: define a [route.<name>]",
+        );
+    }
+    routes
+}
+
+fn acknowledgement(reader: &mut Reader, section: &Section) -> Acknowledgement {
+    let choices = [("delivered", Acknowledgement::Delivered), ("accepted", Acknowledgement::Accepted)];
+    if reader.optional_text(section, "ack").as_deref() == Some("journaled") {
+        reader.fail(section, "ack", "this version has no journal; there are \"delivered\" and \"accepted\"");
+        return Acknowledgement::Delivered;
+    }
+    reader.choice(section, "ack", &choices)
+}
+
+/// Keeps the sinks that a route uses; the others are a warning, since a typing error may be behind it.
+fn used_sinks(sinks: Vec<Sink>, mut routes: Vec<Route>) -> (Vec<Sink>, Vec<Route>, Vec<String>) {
+    let (mut kept, mut warnings) = (Vec::new(), Vec::new());
+    for (index, sink) in sinks.into_iter().enumerate() {
+        let mut users = routes.iter_mut().filter(|route| route.sink == index).peekable();
+        if users.peek().is_none() {
+            warnings.push(format!("sink.{} is used by no route and not opened", sink.name));
+            continue;
+        }
+        let place = kept.len();
+        // Indices only move down, and past those that were looked at already.
+        users.for_each(|route| route.sink = place);
+        kept.push(sink);
+    }
+    (kept, routes, warnings)
+}
+
+/// Rules between sections.
+fn between(reader: &mut Reader, server: &Server, limits: &Limits, batch: &Batch) {
+    let section = Section::fixed("limits");
+    let largest =
+        crate::shard::buffer::BufferPool::block_bytes(limits.head_bytes_max + limits.body_bytes_max);
+    let shards = usize::from(server.shards.unwrap_or(1));
+    if limits.body_memory_bytes / shards < largest {
+        let problem = format!(
+            "is too small: each of {shards} shard(s) needs {largest} for one head and body of the largest size; at least {}",
+            largest * shards
+        );
+        reader.fail(&section, "body_memory_bytes", problem);
+    }
+    if batch.count < 2 {
+        reader.fail(
+            &Section::fixed("batch"),
+            "count",
+            "must be at least 2: one to fill while one is under way",
+        );
+    }
+}

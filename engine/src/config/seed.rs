@@ -1,0 +1,176 @@
+//! The environment variables of the system that this engine replaces, so that its container can be swapped for ours.
+//!
+//! A variable that is empty or `__NOT_SET__` is absent, as there. They make the route and the sink; the file may set
+//! everything else.
+
+use std::collections::BTreeMap;
+
+use super::error::{ConfigError, Place};
+use super::origins;
+use super::tree::Tree;
+
+/// The sink that the variables make.
+const SINK: &str = "kafka";
+
+/// The layer of the seed system's variables.
+pub(super) fn tree(
+    environment: &BTreeMap<String, String>,
+    file: &Tree,
+    errors: &mut Vec<ConfigError>,
+) -> Tree {
+    let mut seed = Seed { environment, tree: Tree::default(), errors };
+    seed.server();
+    seed.sink(file);
+    seed.tree
+}
+
+struct Seed<'a> {
+    environment: &'a BTreeMap<String, String>,
+    tree: Tree,
+    errors: &'a mut Vec<ConfigError>,
+}
+
+impl Seed<'_> {
+    fn get(&self, variable: &str) -> Option<String> {
+        let value = self.environment.get(variable)?;
+        (!value.is_empty() && value != "__NOT_SET__").then(|| value.clone())
+    }
+
+    fn fail(&mut self, variable: &str, problem: impl Into<String>) {
+        self.errors.push(ConfigError {
+            place: Some(Place::Variable(variable.into())),
+            key: variable.into(),
+            value: self.get(variable).map(|value| format!("{value:?}")),
+            problem: problem.into(),
+        });
+    }
+
+    /// Copies a variable to a key.
+    fn copy(&mut self, variable: &str, path: &[&str]) {
+        if let Some(value) = self.get(variable) {
+            self.tree.set(path, &value, variable);
+        }
+    }
+
+    /// A variable of few words.
+    fn word(&mut self, variable: &str, path: &[&str], words: &[(&str, &str)]) {
+        let Some(value) = self.get(variable) else { return };
+        match words.iter().find(|(word, _)| value.eq_ignore_ascii_case(word)) {
+            Some((_, meaning)) => self.tree.set(path, meaning, variable),
+            None => {
+                let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+                self.fail(variable, format!("must be one of {}", words.join(", ")));
+            }
+        }
+    }
+
+    fn server(&mut self) {
+        self.copy("WORKER_THREADS_NUM", &["server", "shards"]);
+        self.copy("PING_ENDPOINT_PATH", &["server", "ping_path"]);
+        self.word("DEV_MODE", &["server", "dev_mode"], &[("Yes", "true"), ("No", "false")]);
+        let Some(pattern) = self.get("SERVER_CORS_ORIGIN") else { return };
+        match origins_of(&pattern) {
+            Ok(list) => self.tree.set(&["cors", "origins"], &list.join(","), "SERVER_CORS_ORIGIN"),
+            Err(problem) => self.fail("SERVER_CORS_ORIGIN", problem),
+        }
+    }
+
+    fn sink(&mut self, file: &Tree) {
+        const SINKS: [(&str, &str); 3] =
+            [("AWS_MSK_BROKERS", "Kafka"), ("AWS_KINESIS_STREAM_NAME", "Kinesis"), ("AWS_S3_BUCKET", "S3")];
+        let set: Vec<_> = SINKS.iter().filter(|(variable, _)| self.get(variable).is_some()).collect();
+        if let [(first, _), _, ..] = set.as_slice() {
+            let names: Vec<_> = set.iter().map(|(variable, _)| *variable).collect();
+            self.fail(
+                first,
+                format!(
+                    "more than one sink is set: {}; set one and give the others __NOT_SET__",
+                    names.join(", ")
+                ),
+            );
+            return;
+        }
+        let defined = file.names("sink").into_iter().chain(file.names("route")).next();
+        match set.as_slice() {
+            [(variable, _)] if defined.is_some() => {
+                let place = defined.map(|(_, place)| place.to_string()).unwrap_or_default();
+                self.fail(
+                    variable,
+                    format!(
+                        "sets the sink, but {place} defines routes or sinks as well: keep one of the two"
+                    ),
+                );
+            }
+            [("AWS_MSK_BROKERS", _)] => self.kafka(),
+            [(variable, name)] => {
+                self.fail(variable, format!("this version has no {name} sink; it writes to Kafka (AWS_MSK_BROKERS) and to local files"));
+            }
+            _ => {
+                self.word(
+                    "STREAM_ACK_ENABLE",
+                    &["route", "collect", "ack"],
+                    &[("true", "delivered"), ("false", "accepted")],
+                );
+                self.copy("SERVER_ENDPOINT_PATH", &["route", "collect", "path"]);
+            }
+        }
+    }
+
+    fn kafka(&mut self) {
+        self.tree.set(&["sink", SINK, "kind"], "kafka", "AWS_MSK_BROKERS");
+        self.copy("AWS_MSK_BROKERS", &["sink", SINK, "brokers"]);
+        self.copy("AWS_MSK_TOPIC", &["sink", SINK, "topic"]);
+        if self.get("AWS_MSK_TOPIC").is_none() {
+            self.fail("AWS_MSK_TOPIC", "is missing: AWS_MSK_BROKERS needs it");
+            self.tree.set(&["sink", SINK, "topic"], "missing", "AWS_MSK_TOPIC");
+        }
+        // A name of its own, so that the embedded route and its local files are gone.
+        self.tree.set(&["route", "events", "path"], "/collect", "AWS_MSK_BROKERS");
+        self.copy("SERVER_ENDPOINT_PATH", &["route", "events", "path"]);
+        self.tree.set(&["route", "events", "sink"], SINK, "AWS_MSK_BROKERS");
+        self.word(
+            "STREAM_ACK_ENABLE",
+            &["route", "events", "ack"],
+            &[("true", "delivered"), ("false", "accepted")],
+        );
+    }
+}
+
+/// The console writes a regular expression: dots escaped, `*` as `.*`, alternatives between `|`. People write comma
+/// lists. Both say the same few shapes.
+fn origins_of(pattern: &str) -> Result<Vec<String>, String> {
+    let entries = pattern.split(['|', ',']).map(str::trim).filter(|entry| !entry.is_empty());
+    let plain = |entry: &str| match entry {
+        ".*" | "*" => "*".to_owned(),
+        entry => entry.replace("\\.", ".").replace(".*", "*").replace("/*", "/*"),
+    };
+    let mut origins = Vec::new();
+    for entry in entries.map(plain) {
+        // `https://.*\.example\.com` became `https://*.example.com`.
+        origins::parse(&entry)?;
+        origins.push(entry);
+    }
+    Ok(origins)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_of_the_console_and_of_people() {
+        let of = |pattern: &str| origins_of(pattern).unwrap();
+        assert_eq!(of(".*"), ["*"]);
+        assert_eq!(of("*"), ["*"]);
+        assert_eq!(
+            of(r"https://a\.example\.com|https://.*\.example\.org"),
+            ["https://a.example.com", "https://*.example.org"]
+        );
+        assert_eq!(
+            of("http://localhost:3000, https://*.example.com"),
+            ["http://localhost:3000", "https://*.example.com"]
+        );
+        assert!(of("").is_empty());
+        assert!(origins_of(r"https://(a|b)\.example\.com").is_err());
+    }
+}
