@@ -113,7 +113,7 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
     let admin_address = admin.as_ref().map(admin::Handle::address);
 
     let (tell, ended) = tokio::sync::mpsc::unbounded_channel();
-    let pin = usize::from(shards) == host.cpus_allowed.len();
+    let pin = host.pins(shards);
     let mut threads = Vec::new();
     for (number, (listener, (ring, wire))) in (0..shards).zip(listeners.into_iter().zip(returns)) {
         let start = ShardStart {

@@ -24,6 +24,7 @@
 
 pub mod admin;
 pub mod batch;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod handoff;

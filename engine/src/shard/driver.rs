@@ -23,6 +23,17 @@ pub struct Choice {
     pub why: String,
 }
 
+impl Choice {
+    /// The driver's name, as in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.driver {
+            Driver::Epoll => "epoll",
+            Driver::Auto | Driver::IoUring => "io_uring",
+        }
+    }
+}
+
 /// `server.driver = "io_uring"` on a host that does not allow it.
 #[derive(Debug, thiserror::Error)]
 #[error("server.driver = \"io_uring\": {0}; or set server.driver = \"auto\"")]
