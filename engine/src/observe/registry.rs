@@ -129,11 +129,13 @@ impl Metrics {
     }
 
     /// All shards, in the order of their indices.
+    #[must_use]
     pub fn shards(&self) -> impl ExactSizeIterator<Item = &ShardMetrics> {
         self.shards.iter().map(|part| part.metrics.as_ref())
     }
 
     /// All lanes with their sinks, in the order of their indices.
+    #[must_use]
     pub fn lanes(&self) -> impl ExactSizeIterator<Item = (&SinkName, &LaneMetrics)> {
         self.shape.sinks.iter().zip(self.lanes.iter().map(|part| part.metrics.as_ref()))
     }
