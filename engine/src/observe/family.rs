@@ -40,7 +40,8 @@ impl Family {
 /// Declares the families as statics and `ALL`, the list of them.
 macro_rules! families {
     ($($ident:ident = $kind:ident $name:literal $(in $unit:ident)? [$($label:literal),*] $help:literal;)+) => {
-        $(#[doc = $help] pub static $ident: Family = Family {
+        $(#[allow(clippy::doc_markdown, reason = "the help is shown as it is")]
+        #[doc = $help] pub static $ident: Family = Family {
             name: $name,
             unit: families!(@unit $($unit)?),
             kind: MetricType::$kind,

@@ -8,6 +8,7 @@ pub mod family;
 pub mod lane;
 pub mod latency;
 pub mod log;
+pub mod outcome;
 pub mod phase;
 pub mod process;
 pub mod rate;
@@ -16,7 +17,8 @@ pub mod render;
 pub mod shard;
 
 pub use lane::{BreakerState, LaneMetrics, LaneRecorder};
+pub use outcome::{CloseReason, Outcome, SealReason};
 pub use phase::{Phase, PhaseCell};
 pub use rate::Allowance;
 pub use registry::{MemoryShare, Metrics, Shape, SinkName};
-pub use shard::{CloseReason, Outcome, SealReason, ShardMetrics, ShardRecorder};
+pub use shard::{ShardMetrics, ShardRecorder};

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use super::lane::{LaneMetrics, LaneRecorder};
 use super::latency::Distribution;
-use super::shard::{Outcome, ShardMetrics, ShardRecorder};
+use super::outcome::Outcome;
+use super::shard::{ShardMetrics, ShardRecorder};
 use crate::config::{Settings, SinkKind};
 
 /// A sink as metrics name it.

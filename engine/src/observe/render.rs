@@ -10,18 +10,18 @@ use std::time::UNIX_EPOCH;
 
 use millrun_sinks::{FaultKind, Health};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, MetricEncoder, text,
-};
+use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::family::{self, Family};
 use super::lane::LaneMetrics;
-use super::latency::{DURATION_BOUNDS_US, Distribution, SIZE_BOUNDS};
+use super::latency::Distribution;
+use super::outcome::{CloseReason, Outcome, SealReason};
 use super::process::ProcessUsage;
 use super::registry::{Metrics, SinkName};
-use super::shard::{CloseReason, Outcome, SealReason, ShardMetrics};
+use super::shard::ShardMetrics;
+use page::Page;
 
 /// `Content-Type` of [`open_metrics`].
 pub const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -35,7 +35,9 @@ pub fn open_metrics(metrics: &Arc<Metrics>) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape { metrics: metrics.clone(), usage: ProcessUsage::read() }));
     let mut text = String::with_capacity(64 * 1024);
-    text::encode(&mut text, &registry).expect("writing into a String can't fail");
+    let written = text::encode(&mut text, &registry);
+    // A page that ends without its EOF is refused by the scraper: better than half the truth.
+    debug_assert!(written.is_ok(), "writing into a String can't fail");
     text
 }
 
@@ -56,8 +58,8 @@ pub fn prometheus(metrics: &Arc<Metrics>) -> String {
                 other => ("", other),
             };
             let help = help.take().unwrap_or_default();
-            let written = writeln!(text, "# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}");
-            written.expect("writing into a String can't fail");
+            // Writing into a String can't fail.
+            let _ = writeln!(text, "# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}");
         } else if !line.starts_with('#') {
             text.push_str(line);
             text.push('\n');
@@ -75,7 +77,7 @@ struct Scrape {
 
 impl Collector for Scrape {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let mut page = Page(encoder);
+        let mut page = Page::new(encoder);
         self.process(&mut page)?;
         self.answers(&mut page)?;
         self.traffic(&mut page)?;
@@ -87,24 +89,24 @@ impl Collector for Scrape {
 
 impl Scrape {
     fn process(&self, page: &mut Page) -> fmt::Result {
-        page.family(&family::BUILD)?.0.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        page.family(&family::BUILD)?.info(&[("version", env!("CARGO_PKG_VERSION"))])?;
         let started = self.metrics.started().duration_since(UNIX_EPOCH).unwrap_or_default();
-        page.family(&family::START_TIME)?.gauge(&[], started.as_secs_f64())?;
+        page.family(&family::START_TIME)?.gauge(&[], &started.as_secs_f64())?;
         if let Some(bytes) = self.usage.resident_bytes {
-            page.family(&family::RESIDENT_MEMORY)?.gauge(&[], bytes)?;
+            page.family(&family::RESIDENT_MEMORY)?.gauge(&[], &bytes)?;
         }
         if let Some(fds) = self.usage.open_fds {
-            page.family(&family::OPEN_FDS)?.gauge(&[], fds)?;
+            page.family(&family::OPEN_FDS)?.gauge(&[], &fds)?;
         }
         if let Some(seconds) = self.usage.cpu_seconds {
-            page.family(&family::CPU)?.counter(&[], seconds)?;
+            page.family(&family::CPU)?.counter(&[], &seconds)?;
         }
         let mut budget = page.family(&family::MEMORY_BUDGET)?;
         self.metrics
             .shape()
             .memory
             .iter()
-            .try_for_each(|share| budget.gauge(&[("owner", share.owner)], share.bytes))
+            .try_for_each(|share| budget.gauge(&[("owner", share.owner)], &share.bytes))
     }
 
     fn answers(&self, page: &mut Page) -> fmt::Result {
@@ -113,7 +115,7 @@ impl Scrape {
             for outcome in Outcome::all() {
                 let status = outcome.status().to_string();
                 let labels = [("route", name), ("status", &*status), ("reason", outcome.reason())];
-                samples.counter(&labels, self.sum(|shard| shard.route(route).answers(outcome)))?;
+                samples.counter(&labels, &self.sum(|shard| shard.route(route).answers(outcome)))?;
             }
         }
         let mut samples = page.family(&family::SHARD_ANSWERS)?;
@@ -123,12 +125,12 @@ impl Scrape {
                 *by_status.entry(outcome.status()).or_insert(0) += shard.answers(outcome);
             }
             for (status, count) in by_status {
-                samples.counter(&[("shard", &name), ("status", &status.to_string())], count)?;
+                samples.counter(&[("shard", &name), ("status", &status.to_string())], &count)?;
             }
         }
         let mut samples = page.family(&family::PROBES)?;
-        samples.counter(&[("kind", "ping")], self.sum(ShardMetrics::pings))?;
-        samples.counter(&[("kind", "health")], self.sum(ShardMetrics::healths))?;
+        samples.counter(&[("kind", "ping")], &self.sum(ShardMetrics::pings))?;
+        samples.counter(&[("kind", "health")], &self.sum(ShardMetrics::healths))?;
         page.family(&family::REQUEST_DURATION)?.durations(&[], &self.metrics.request())?;
         page.family(&family::ACK_DURATION)?.durations(&[], &self.metrics.acknowledgement())
     }
@@ -141,7 +143,7 @@ impl Scrape {
         let mut samples = page.family(&family::CONNECTIONS_CLOSED)?;
         for reason in CloseReason::ALL {
             let count = self.sum(|shard| shard.connections_closed(reason));
-            samples.counter(&[("reason", reason.name())], count)?;
+            samples.counter(&[("reason", reason.name())], &count)?;
         }
         Ok(())
     }
@@ -149,17 +151,18 @@ impl Scrape {
     fn batches(&self, page: &mut Page) -> fmt::Result {
         let mut samples = page.family(&family::ACCEPTED_RECORDS)?;
         for (route, name) in self.routes() {
-            samples.counter(&[("route", name)], self.sum(|shard| shard.route(Some(route)).records()))?;
+            samples.counter(&[("route", name)], &self.sum(|shard| shard.route(Some(route)).records()))?;
         }
         let mut samples = page.family(&family::ACCEPTED_BYTES)?;
         for (route, name) in self.routes() {
-            samples.counter(&[("route", name)], self.sum(|shard| shard.route(Some(route)).record_bytes()))?;
+            samples
+                .counter(&[("route", name)], &self.sum(|shard| shard.route(Some(route)).record_bytes()))?;
         }
         let mut samples = page.family(&family::BATCHES_SEALED)?;
         for (sink, name) in self.sinks() {
             for reason in SealReason::ALL {
                 let labels = [("sink", name), ("reason", reason.name())];
-                samples.counter(&labels, self.sum(|shard| shard.pool(sink).sealed(reason)))?;
+                samples.counter(&labels, &self.sum(|shard| shard.pool(sink).sealed(reason)))?;
             }
         }
         let mut samples = page.family(&family::BATCH_RECORDS)?;
@@ -172,11 +175,11 @@ impl Scrape {
         self.by_pool(page, &family::BATCHES_OPEN, |shard, sink| shard.pool(sink).open())?;
         let mut samples = page.family(&family::LATE_DELIVERIES)?;
         for (sink, name) in self.sinks() {
-            samples.counter(&[("sink", name)], self.sum(|shard| shard.pool(sink).late_deliveries()))?;
+            samples.counter(&[("sink", name)], &self.sum(|shard| shard.pool(sink).late_deliveries()))?;
         }
         let mut samples = page.family(&family::UNKNOWN_DELIVERIES)?;
         for (sink, name) in self.sinks() {
-            samples.counter(&[("sink", name)], self.sum(|shard| shard.pool(sink).unknown_deliveries()))?;
+            samples.counter(&[("sink", name)], &self.sum(|shard| shard.pool(sink).unknown_deliveries()))?;
         }
         Ok(())
     }
@@ -203,7 +206,7 @@ impl Scrape {
         for (sink, lane) in self.metrics.lanes() {
             let health = health_name(&lane.health());
             for state in ["up", "down", "unknown"] {
-                samples.gauge(&[("sink", &sink.name), ("state", state)], u64::from(state == health))?;
+                samples.gauge(&[("sink", &sink.name), ("state", state)], &u64::from(state == health))?;
             }
         }
         Ok(())
@@ -227,9 +230,10 @@ impl Scrape {
             let mut samples = page.descriptor(&name, first.help, kind)?;
             for (sink, figure) in figures.iter().filter(|(_, figure)| figure.counter == first.counter) {
                 let labels = [("sink", sink.name.as_str())];
-                match figure.counter {
-                    true => samples.counter(&labels, figure.value)?,
-                    false => samples.gauge(&labels, figure.value)?,
+                if figure.counter {
+                    samples.counter(&labels, &figure.value)?;
+                } else {
+                    samples.gauge(&labels, &figure.value)?;
                 }
             }
         }
@@ -327,83 +331,6 @@ fn figure_name(figure: &millrun_sinks::Gauge) -> String {
     format!("millrun_{name}")
 }
 
-type Labels<'a> = [(&'a str, &'a str)];
-
-/// The page being written.
-struct Page<'a>(DescriptorEncoder<'a>);
-
-impl Page<'_> {
-    fn family(&mut self, family: &'static Family) -> Result<Samples<'_>, fmt::Error> {
-        let encoder =
-            self.0.encode_descriptor(family.name, family.help, family.unit.as_ref(), family.kind)?;
-        Ok(Samples(encoder))
-    }
-
-    fn descriptor<'s>(
-        &'s mut self,
-        name: &'s str,
-        help: &str,
-        kind: MetricType,
-    ) -> Result<Samples<'s>, fmt::Error> {
-        Ok(Samples(self.0.encode_descriptor(name, help, None, kind)?))
-    }
-}
-
-/// The samples of one family.
-struct Samples<'a>(MetricEncoder<'a>);
-
-impl Samples<'_> {
-    fn number(&mut self, family: &Family, labels: &Labels, value: u64) -> fmt::Result {
-        match family.kind {
-            MetricType::Counter => self.counter(labels, value),
-            _ => self.gauge(labels, value),
-        }
-    }
-
-    fn counter(&mut self, labels: &Labels, value: impl EncodeCounterValue) -> fmt::Result {
-        self.labelled(labels, |encoder| encoder.encode_counter::<[(&str, &str); 0], _, u64>(&value, None))
-    }
-
-    fn gauge(&mut self, labels: &Labels, value: impl EncodeGaugeValue) -> fmt::Result {
-        self.labelled(labels, |encoder| encoder.encode_gauge(&value))
-    }
-
-    #[allow(clippy::cast_precision_loss, reason = "a sum of microseconds is exact up to 285 years")]
-    fn durations(&mut self, labels: &Labels, distribution: &Distribution) -> fmt::Result {
-        let seconds = |micros: u64| micros as f64 / 1e6;
-        self.histogram(labels, distribution, &DURATION_BOUNDS_US, seconds)
-    }
-
-    #[allow(clippy::cast_precision_loss, reason = "exact up to 2^53 records")]
-    fn sizes(&mut self, labels: &Labels, distribution: &Distribution) -> fmt::Result {
-        self.histogram(labels, distribution, &SIZE_BOUNDS, |records| records as f64)
-    }
-
-    fn histogram<const N: usize>(
-        &mut self,
-        labels: &Labels,
-        distribution: &Distribution,
-        bounds: &[u64; N],
-        scale: impl Fn(u64) -> f64,
-    ) -> fmt::Result {
-        let (counts, above) = distribution.counts_by_bound(bounds);
-        let mut buckets: Vec<(f64, u64)> = bounds.iter().map(|bound| scale(*bound)).zip(counts).collect();
-        buckets.push((f64::INFINITY, above));
-        let sum = scale(distribution.sum());
-        self.labelled(labels, |encoder| {
-            encoder.encode_histogram::<[(&str, &str); 0]>(sum, distribution.count(), &buckets, None)
-        })
-    }
-
-    fn labelled(
-        &mut self,
-        labels: &Labels,
-        encode: impl FnOnce(&mut MetricEncoder) -> fmt::Result,
-    ) -> fmt::Result {
-        // An empty set would be written as `{}`.
-        if labels.is_empty() { encode(&mut self.0) } else { encode(&mut self.0.encode_family(&labels)?) }
-    }
-}
-
+mod page;
 #[cfg(test)]
 mod tests;

@@ -178,12 +178,12 @@ fn histograms_have_exact_bounds_and_cumulate() {
     lanes[1].publish(Health::Up, |_| {});
 
     let page = Parsed::read(&open_metrics(&metrics));
-    let request = |le: &str| page.value("millrun_request_duration_seconds_bucket", &[("le", le)]) as u64;
-    let le = |micros: u64| dtoa_of(micros as f64 / 1e6, &page);
-    assert_eq!(request(&le(64)), 1);
-    assert_eq!(request(&le(128)), 2);
-    assert_eq!(request(&le(33_554_432)), 2);
-    assert_eq!(request("+Inf"), 3);
+    let request = "millrun_request_duration_seconds_bucket";
+    let le = |micros: u32| written_as(f64::from(micros) / 1e6, &page);
+    page.assert_is(request, &[("le", &le(64))], 1.0);
+    page.assert_is(request, &[("le", &le(128))], 2.0);
+    page.assert_is(request, &[("le", &le(33_554_432))], 2.0);
+    page.assert_is(request, &[("le", "+Inf")], 3.0);
     page.assert_is("millrun_request_duration_seconds_count", &[], 3.0);
     page.assert_is("millrun_request_duration_seconds_sum", &[], 40.000_129);
     let sizes = "millrun_batch_records_bucket";
@@ -197,7 +197,7 @@ fn histograms_have_exact_bounds_and_cumulate() {
 }
 
 /// How the page writes this `le`.
-fn dtoa_of(bound: f64, page: &Parsed) -> String {
+fn written_as(bound: f64, page: &Parsed) -> String {
     let mut all = page.samples.keys().filter_map(|(_, labels)| labels.get("le"));
     all.find(|le| le.parse::<f64>().is_ok_and(|value| (value - bound).abs() < 1e-12)).unwrap().clone()
 }
