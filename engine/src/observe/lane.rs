@@ -216,7 +216,9 @@ impl LaneRecorder {
                 records
             }
             Delivery::Some(failed) => {
-                failed.iter().for_each(|(_, fault)| cells.failed_records[fault.kind as usize].add(1));
+                for (_, fault) in failed {
+                    cells.failed_records[fault.kind as usize].add(1);
+                }
                 failed.len() as u64
             }
         };

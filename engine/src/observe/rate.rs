@@ -72,14 +72,14 @@ mod tests {
         assert_eq!(allowance.admit(start + Duration::from_millis(999)), None);
         assert_eq!(allowance.admit(start + Duration::from_secs(1)), Some(6), "and says how many were not");
         assert_eq!(allowance.admit(start + Duration::from_secs(1)), None);
-        assert_eq!(allowance.admit(start + Duration::from_secs(3600)), Some(1));
-        assert_eq!(allowance.admit(start + Duration::from_secs(3600)), Some(0));
+        assert_eq!(allowance.admit(start + Duration::from_hours(1)), Some(1));
+        assert_eq!(allowance.admit(start + Duration::from_hours(1)), Some(0));
         assert_eq!(
-            allowance.admit(start + Duration::from_secs(3600)),
+            allowance.admit(start + Duration::from_hours(1)),
             Some(0),
             "an hour grows no more than a burst"
         );
-        assert_eq!(allowance.admit(start + Duration::from_secs(3600)), None);
+        assert_eq!(allowance.admit(start + Duration::from_hours(1)), None);
     }
 
     #[test]

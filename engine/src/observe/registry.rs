@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use super::lane::{LaneMetrics, LaneRecorder};
 use super::latency::Distribution;
-use super::shard::{Outcome, ShardMetrics, ShardRecorder};
+use super::outcome::Outcome;
+use super::shard::{ShardMetrics, ShardRecorder};
 use crate::config::{Settings, SinkKind};
 
 /// A sink as metrics name it.
@@ -129,11 +130,13 @@ impl Metrics {
     }
 
     /// All shards, in the order of their indices.
+    #[must_use]
     pub fn shards(&self) -> impl ExactSizeIterator<Item = &ShardMetrics> {
         self.shards.iter().map(|part| part.metrics.as_ref())
     }
 
     /// All lanes with their sinks, in the order of their indices.
+    #[must_use]
     pub fn lanes(&self) -> impl ExactSizeIterator<Item = (&SinkName, &LaneMetrics)> {
         self.shape.sinks.iter().zip(self.lanes.iter().map(|part| part.metrics.as_ref()))
     }
