@@ -82,8 +82,9 @@ fn load(options: &Options) -> Result<Loaded, String> {
         None => None,
         Some(path) => {
             let name = path.display().to_string();
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| format!("error: {name}: {error}; name a file that can be read with --config"))?;
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                format!("error: {name}: {error}; name a file that can be read with --config")
+            })?;
             Some((name, text))
         }
     };
@@ -130,7 +131,9 @@ fn announce(engine: &Engine, settings: &Settings) {
         tracing::info!("try: curl -i -d '[{{\"event\":\"hello\"}}]' 'http://{address}{path}?appId=demo'");
     }
     match engine.admin_address {
-        Some(admin) => tracing::info!("live page, /health, /ready, /metrics, /sinks, /config: http://{admin}/"),
+        Some(admin) => {
+            tracing::info!("live page, /health, /ready, /metrics, /sinks, /config: http://{admin}/")
+        }
         None => tracing::info!("the admin port is switched off"),
     }
 }
@@ -140,7 +143,9 @@ fn destination(sink: &Sink) -> String {
         SinkKind::Null(_) => format!("sink {}: nowhere (null)", sink.name),
         SinkKind::File(options) => format!("sink {}: files below {}", sink.name, options.dir.display()),
         #[cfg(feature = "kafka")]
-        SinkKind::Kafka(options) => format!("sink {}: topic {} at {}", sink.name, options.topic, options.brokers),
+        SinkKind::Kafka(options) => {
+            format!("sink {}: topic {} at {}", sink.name, options.topic, options.brokers)
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::host::Host;
 use crate::lane::thread::{LaneHandle, LaneThread, StartError as LaneStartError};
 use crate::lane::{Gate, LaneLimits, LanePort};
 use crate::memory::{Available, Demand, DoesNotFit, Plan};
-use crate::observe::{Metrics, Phase, PhaseCell, Shape};
+use crate::observe::{MemoryShare, Metrics, Phase, PhaseCell, Shape};
 use crate::protocol;
 use crate::shard::driver::{self, Choice};
 use crate::shard::{RouteState, Shard, ShardParts, Sockets};
@@ -99,7 +99,7 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
     let (host, epoch) = (Host::detect(), Instant::now());
     let driver = driver::choose(settings.server.driver)?;
     let shards = settings.server.shards.unwrap_or_else(|| host.shards_default());
-    let metrics = Metrics::new(Shape::of(&settings, usize::from(shards), Vec::new()), SystemTime::now());
+    let metrics = Metrics::new(Shape::of(&settings, usize::from(shards)), SystemTime::now());
     let phase = Arc::new(PhaseCell::default());
 
     let returns = return_rings(&settings, shards)?;
@@ -108,8 +108,15 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
     let feeds = feed_limits(&settings, &lanes);
     let plan = plan_memory(&settings, shards, &feeds, &host)?;
 
+    metrics.set_memory(
+        plan.parts
+            .iter()
+            .map(|part| MemoryShare { owner: part.owner.clone(), bytes: part.bytes as u64 })
+            .collect(),
+    );
+
     let (listeners, address) = listen::bind(settings.server.listen, shards, settings.server.backlog)?;
-    let admin = start_admin(&settings, &phase, &metrics, loaded.effective)?;
+    let admin = start_admin(&settings, address, &phase, &metrics, loaded.effective)?;
     let admin_address = admin.as_ref().map(admin::Handle::address);
 
     let (tell, ended) = tokio::sync::mpsc::unbounded_channel();
@@ -268,13 +275,15 @@ fn plan_memory(
 }
 
 fn start_admin(
-    settings: &Arc<Settings>,
+    settings: &Settings,
+    data: SocketAddr,
     phase: &Arc<PhaseCell>,
     metrics: &Arc<Metrics>,
     effective: String,
 ) -> Result<Option<admin::Handle>, StartError> {
     let Some(address) = settings.admin.listen else { return Ok(None) };
-    let state = Arc::new(admin::State::new(metrics.clone(), phase.clone(), effective));
+    let path = settings.routes.first().map_or("/", |route| &route.path);
+    let state = admin::State::new(metrics.clone(), phase.clone(), effective, format!("http://{data}{path}"));
     admin::start(address, state).map(Some).map_err(|source| StartError::Admin { address, source })
 }
 

@@ -35,7 +35,11 @@ impl Host {
             cpus_allowed: affinity(),
             cpu_quota: cgroups.cpu_quota(&read),
             memory_bytes: limit.unwrap_or(machine),
-            memory_limited_by: if limit.is_some() { "the cgroup's memory limit" } else { "the machine's memory" },
+            memory_limited_by: if limit.is_some() {
+                "the cgroup's memory limit"
+            } else {
+                "the machine's memory"
+            },
             files_max: raise_files_limit(),
         }
     }
@@ -53,7 +57,8 @@ impl Host {
     /// engines on one host would all choose the same ones.
     #[must_use]
     pub fn pins(&self, shards: u16) -> bool {
-        usize::from(shards) == self.cpus_allowed.len() && usize::from(self.shards_default()) == self.cpus_allowed.len()
+        usize::from(shards) == self.cpus_allowed.len()
+            && usize::from(self.shards_default()) == self.cpus_allowed.len()
     }
 }
 
@@ -186,7 +191,11 @@ fn raise_files_limit() -> u64 {
     }
     let raised = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
     // SAFETY: the kernel reads one rlimit from this stack.
-    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 { raised.rlim_cur } else { limit.rlim_cur }
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
+        raised.rlim_cur
+    } else {
+        limit.rlim_cur
+    }
 }
 
 #[cfg(test)]
@@ -202,14 +211,19 @@ mod tests {
     const V1_CGROUP: &str = "4:memory:/docker/abc\n3:cpu,cpuacct:/a/b\n0::/\n";
 
     fn reader(files: &[(&'static str, &'static str)]) -> impl Fn(&Path) -> Option<String> {
-        let files: HashMap<_, _> = files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned())).collect();
+        let files: HashMap<_, _> =
+            files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned())).collect();
         move |path| files.get(path).cloned()
     }
 
     #[test]
     fn version_1_is_walked_upwards() {
         let groups = Cgroups::of(V1_CGROUP, V1_MOUNTS);
-        assert_eq!(groups.memory, [PathBuf::from("/sys/fs/cgroup/memory")], "the mount begins at the container's group");
+        assert_eq!(
+            groups.memory,
+            [PathBuf::from("/sys/fs/cgroup/memory")],
+            "the mount begins at the container's group"
+        );
         assert_eq!(groups.cpu.len(), 3);
         let read = reader(&[
             ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "536870912\n"),
@@ -224,7 +238,8 @@ mod tests {
 
     #[test]
     fn version_2_is_walked_upwards() {
-        let groups = Cgroups::of("0::/a/b\n", "30 25 0:26 / /sys/fs/cgroup rw shared:5 - cgroup2 cgroup2 rw\n");
+        let groups =
+            Cgroups::of("0::/a/b\n", "30 25 0:26 / /sys/fs/cgroup rw shared:5 - cgroup2 cgroup2 rw\n");
         let read = reader(&[
             ("/sys/fs/cgroup/a/b/memory.max", "max\n"),
             ("/sys/fs/cgroup/a/memory.max", "1073741824\n"),

@@ -10,7 +10,7 @@ pub struct State {
     /// All counters.
     pub metrics: Arc<Metrics>,
     /// Where the process is in its life; the main thread advances it.
-    pub phase: PhaseCell,
+    pub phase: Arc<PhaseCell>,
     /// The effective configuration as TOML. Whoever makes it hides the secrets: it is shown as it is.
     pub config: String,
     /// URL that takes a first event, such as `http://127.0.0.1:8088/collect`, for the live page; empty: none.
@@ -18,9 +18,9 @@ pub struct State {
 }
 
 impl State {
-    /// The state of a process that is starting.
+    /// The state of the process whose phase is `phase`.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>, config: String, event_url: String) -> Arc<Self> {
-        Arc::new(Self { metrics, phase: PhaseCell::default(), config, event_url })
+    pub fn new(metrics: Arc<Metrics>, phase: Arc<PhaseCell>, config: String, event_url: String) -> Arc<Self> {
+        Arc::new(Self { metrics, phase, config, event_url })
     }
 }

@@ -42,7 +42,7 @@ fn admin() -> Admin {
     );
     let (shard, lane) = (metrics.shard_recorder(0).unwrap(), metrics.lane_recorder(0).unwrap());
     let config = "[sink.main]\nkind = \"kafka\"\npassword = \"***\"\n".to_owned();
-    let state = State::new(metrics, config, "http://127.0.0.1:8088/collect".to_owned());
+    let state = State::new(metrics, Arc::default(), config, "http://127.0.0.1:8088/collect".to_owned());
     let handle = start(SocketAddr::from(([127, 0, 0, 1], 0)), state.clone()).unwrap();
     Admin { handle, state, shard, lane }
 }

@@ -1,7 +1,7 @@
 //! All metrics of the process: made at start, handed out to their writers, read by the admin thread.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use super::lane::{LaneMetrics, LaneRecorder};
@@ -23,7 +23,7 @@ pub struct SinkName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryShare {
     /// What the memory is for, snake case: the value of the label `owner`.
-    pub owner: &'static str,
+    pub owner: String,
     /// Its bound in bytes.
     pub bytes: u64,
 }
@@ -38,21 +38,19 @@ pub struct Shape {
     pub routes: Vec<String>,
     /// The sinks, in the order of their indices.
     pub sinks: Vec<SinkName>,
-    /// The memory sum.
-    pub memory: Vec<MemoryShare>,
 }
 
 impl Shape {
     /// The shape of an engine with these settings and `shards` shards.
     #[must_use]
-    pub fn of(settings: &Settings, shards: usize, memory: Vec<MemoryShare>) -> Self {
+    pub fn of(settings: &Settings, shards: usize) -> Self {
         let routes = settings.routes.iter().map(|route| route.name.clone()).collect();
         let sinks = settings
             .sinks
             .iter()
             .map(|sink| SinkName { name: sink.name.clone(), kind: kind_name(&sink.kind) })
             .collect();
-        Self { shards, routes, sinks, memory }
+        Self { shards, routes, sinks }
     }
 }
 
@@ -89,6 +87,8 @@ pub struct Metrics {
     shards: Box<[Part<ShardMetrics>]>,
     lanes: Box<[Part<LaneMetrics>]>,
     started: SystemTime,
+    /// The memory sum; known once the sinks are open.
+    memory: OnceLock<Vec<MemoryShare>>,
 }
 
 impl Metrics {
@@ -101,6 +101,7 @@ impl Metrics {
             lanes: (0..sinks).map(|_| Part::new(LaneMetrics::new())).collect(),
             shape,
             started,
+            memory: OnceLock::new(),
         })
     }
 
@@ -121,6 +122,17 @@ impl Metrics {
     #[must_use]
     pub fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    /// Says what the memory sum is made of. Only the first call counts.
+    pub fn set_memory(&self, memory: Vec<MemoryShare>) {
+        let _ = self.memory.set(memory);
+    }
+
+    /// The memory sum; empty before it is known.
+    #[must_use]
+    pub fn memory(&self) -> &[MemoryShare] {
+        self.memory.get().map_or(&[], Vec::as_slice)
     }
 
     /// When the process started.

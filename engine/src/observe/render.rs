@@ -103,10 +103,9 @@ impl Scrape {
         }
         let mut budget = page.family(&family::MEMORY_BUDGET)?;
         self.metrics
-            .shape()
-            .memory
+            .memory()
             .iter()
-            .try_for_each(|share| budget.gauge(&[("owner", share.owner)], &share.bytes))
+            .try_for_each(|share| budget.gauge(&[("owner", &*share.owner)], &share.bytes))
     }
 
     fn answers(&self, page: &mut Page) -> fmt::Result {

@@ -83,7 +83,6 @@ fn shape() -> Shape {
         shards: 2,
         routes: vec!["web".into(), "iot".into()],
         sinks: vec![sink("main", "kafka"), sink("spare", "file")],
-        memory: vec![MemoryShare { owner: "batches", bytes: 1 << 20 }],
     }
 }
 
