@@ -29,10 +29,10 @@ const BLOCK_INPUT: usize = 2 * BLOCK;
 const BLOCK_ROOM: usize = 3 * BLOCK;
 
 /// Shortest end that is worth a copy: below it, byte by byte is cheaper.
-const PADDED_MIN: usize = 7;
+const PADDED_MIN: usize = 3;
 
-/// Copy of an end, filled up: its last block begins before [`BLOCK_INPUT`].
-const PADDED: usize = 2 * BLOCK_INPUT;
+/// Copy of an end, filled up to whole blocks and what the last of them may read behind itself.
+const PADDED: usize = BLOCK_INPUT + BLOCK;
 
 /// Room that the blocks of a copy may write: all of one escaped, then one as above.
 const PADDED_ROOM: usize = BLOCK_INPUT + BLOCK_ROOM;

@@ -26,7 +26,8 @@ pub trait Output {
 /// Writes into memory.
 #[derive(Debug)]
 pub struct Text<'a> {
-    out: &'a mut [u8],
+    /// What is still free.
+    room: &'a mut [u8],
     written: usize,
 }
 
@@ -34,21 +35,29 @@ impl<'a> Text<'a> {
     /// Begins at the start of `out`.
     #[must_use]
     pub fn new(out: &'a mut [u8]) -> Self {
-        Self { out, written: 0 }
+        Self { room: out, written: 0 }
+    }
+
+    #[inline]
+    fn advance(&mut self, len: usize) -> Option<&mut [u8]> {
+        let (place, room) = std::mem::take(&mut self.room).split_at_mut_checked(len)?;
+        self.room = room;
+        self.written += len;
+        Some(place)
     }
 }
 
 impl Output for Text<'_> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) -> Option<()> {
-        self.out.get_mut(self.written..)?.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        self.written += bytes.len();
+        self.advance(bytes.len())?.copy_from_slice(bytes);
         Some(())
     }
 
     #[inline]
     fn put_escaped(&mut self, bytes: &[u8]) -> Option<()> {
-        self.written += escape_into(bytes, self.out.get_mut(self.written..)?)?;
+        let len = escape_into(bytes, self.room)?;
+        self.advance(len)?;
         Some(())
     }
 
