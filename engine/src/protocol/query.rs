@@ -25,22 +25,23 @@ impl<'a> Parameters<'a> {
     pub fn parse(query: &'a [u8]) -> Self {
         let mut parameters = Self::default();
         let mut pair = Pair::default();
-        for (at, &byte) in query.iter().enumerate() {
-            match CLASS[usize::from(byte)] {
-                Class::Plain => {}
-                Class::Coded => pair.coded = true,
-                Class::Equals => {
-                    if pair.name_end.is_none() {
-                        // Whether the name is coded is known now; from here on it is about the value.
-                        pair.name_coded = std::mem::take(&mut pair.coded);
-                        pair.name_end = Some(at);
-                    }
-                }
-                Class::Ampersand => {
+        let mut at = 0;
+        while let Some(plain) = query[at..].iter().position(|&byte| SPECIAL[usize::from(byte)]) {
+            at += plain;
+            match query[at] {
+                b'&' => {
                     parameters.keep(query, pair, at);
                     pair = Pair { start: at + 1, ..Pair::default() };
                 }
+                b'=' if pair.name_end.is_none() => {
+                    // Whether the name is coded is known now; from here on it is about the value.
+                    pair.name_coded = std::mem::take(&mut pair.coded);
+                    pair.name_end = Some(at);
+                }
+                b'=' => {}
+                _ => pair.coded = true,
             }
+            at += 1;
         }
         parameters.keep(query, pair, query.len());
         parameters
@@ -100,22 +101,14 @@ struct Pair {
     coded: bool,
 }
 
-/// What a byte means in a query.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Plain,
-    Coded,
-    Equals,
-    Ampersand,
-}
-
-const CLASS: [Class; 256] = {
-    let mut classes = [Class::Plain; 256];
-    classes[b'%' as usize] = Class::Coded;
-    classes[b'+' as usize] = Class::Coded;
-    classes[b'=' as usize] = Class::Equals;
-    classes[b'&' as usize] = Class::Ampersand;
-    classes
+/// The bytes that mean something in a query.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    special[b'%' as usize] = true;
+    special[b'+' as usize] = true;
+    special[b'=' as usize] = true;
+    special[b'&' as usize] = true;
+    special
 };
 
 /// Bytes that [`Value::pieces`] decodes at a time.

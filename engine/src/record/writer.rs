@@ -28,41 +28,35 @@ pub trait Output {
 pub struct Text<'a> {
     /// What is still free.
     room: &'a mut [u8],
-    written: usize,
+    room_at_first: usize,
 }
 
 impl<'a> Text<'a> {
     /// Begins at the start of `out`.
     #[must_use]
     pub fn new(out: &'a mut [u8]) -> Self {
-        Self { room: out, written: 0 }
-    }
-
-    #[inline]
-    fn advance(&mut self, len: usize) -> Option<&mut [u8]> {
-        let (place, room) = std::mem::take(&mut self.room).split_at_mut_checked(len)?;
-        self.room = room;
-        self.written += len;
-        Some(place)
+        Self { room_at_first: out.len(), room: out }
     }
 }
 
 impl Output for Text<'_> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) -> Option<()> {
-        self.advance(bytes.len())?.copy_from_slice(bytes);
+        let (place, room) = std::mem::take(&mut self.room).split_at_mut_checked(bytes.len())?;
+        place.copy_from_slice(bytes);
+        self.room = room;
         Some(())
     }
 
     #[inline]
     fn put_escaped(&mut self, bytes: &[u8]) -> Option<()> {
         let len = escape_into(bytes, self.room)?;
-        self.advance(len)?;
+        self.room = std::mem::take(&mut self.room).get_mut(len..)?;
         Some(())
     }
 
     fn written(&self) -> usize {
-        self.written
+        self.room_at_first - self.room.len()
     }
 }
 
