@@ -4,6 +4,8 @@
 //! `&`, empty ones skipped; a name without `=` has the empty value; `+` is a space; `%` with two hexadecimal
 //! digits is a byte, any other `%` is itself. Of a repeated name the last value counts.
 
+use crate::record::block::{BLOCK, Block};
+
 /// The parameters that a Clickstream record names. `None`: not in the query.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Parameters<'a> {
@@ -25,13 +27,34 @@ impl<'a> Parameters<'a> {
     pub fn parse(query: &'a [u8]) -> Self {
         let mut parameters = Self::default();
         let mut pair = Pair::default();
-        let mut at = 0;
-        while let Some(plain) = query[at..].iter().position(|&byte| SPECIAL[usize::from(byte)]) {
-            at += plain;
-            match query[at] {
+        let (blocks, tail) = query.as_chunks::<BLOCK>();
+        for (number, block) in blocks.iter().enumerate() {
+            parameters.read_block(query, &mut pair, number * BLOCK, block);
+        }
+        if !tail.is_empty() {
+            // Filled up with a byte that means nothing.
+            let mut block = [0; BLOCK];
+            block[..tail.len()].copy_from_slice(tail);
+            parameters.read_block(query, &mut pair, query.len() - tail.len(), &block);
+        }
+        parameters.keep(query, pair, query.len());
+        parameters
+    }
+
+    /// Reads the bytes of `query` that begin at `start` and are `block`.
+    #[inline]
+    fn read_block(&mut self, query: &'a [u8], pair: &mut Pair, start: usize, block: &[u8; BLOCK]) {
+        let bytes = Block::of(block);
+        let marks = bytes.equal(b'&') | bytes.equal(b'=') | bytes.equal(b'%') | bytes.equal(b'+');
+        let mut marks = marks.bits();
+        while marks != 0 {
+            let place = marks.trailing_zeros() as usize % BLOCK;
+            marks &= marks - 1;
+            let at = start + place;
+            match block[place] {
                 b'&' => {
-                    parameters.keep(query, pair, at);
-                    pair = Pair { start: at + 1, ..Pair::default() };
+                    self.keep(query, *pair, at);
+                    *pair = Pair { start: at + 1, ..Pair::default() };
                 }
                 b'=' if pair.name_end.is_none() => {
                     // Whether the name is coded is known now; from here on it is about the value.
@@ -41,10 +64,7 @@ impl<'a> Parameters<'a> {
                 b'=' => {}
                 _ => pair.coded = true,
             }
-            at += 1;
         }
-        parameters.keep(query, pair, query.len());
-        parameters
     }
 
     /// Keeps the value of a pair that ends at `end`, if its name is one of ours.
@@ -100,16 +120,6 @@ struct Pair {
     /// Whether what is being read, name or value, has to be decoded.
     coded: bool,
 }
-
-/// The bytes that mean something in a query.
-const SPECIAL: [bool; 256] = {
-    let mut special = [false; 256];
-    special[b'%' as usize] = true;
-    special[b'+' as usize] = true;
-    special[b'=' as usize] = true;
-    special[b'&' as usize] = true;
-    special
-};
 
 /// Bytes that [`Value::pieces`] decodes at a time.
 const PIECE_BYTES: usize = 128;

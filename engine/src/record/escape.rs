@@ -19,8 +19,7 @@
 //! The copies overrun into bytes that later ones overwrite, so a block needs [`BLOCK_ROOM`] bytes of room and
 //! [`BLOCK_INPUT`] of input; ends and tight places go byte by byte.
 
-/// Bytes that are looked at together.
-const BLOCK: usize = 16;
+use super::block::{BLOCK, Block};
 
 /// Input that a block step may read: a copy of the rest of the block that starts at its last byte.
 const BLOCK_INPUT: usize = 2 * BLOCK;
@@ -186,20 +185,25 @@ fn escape_blocks<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
     {
         let block = *from.first_chunk::<BLOCK>().expect("a block is shorter");
         to[..BLOCK].copy_from_slice(&block);
-        let marks = Marks::of::<ASCII>(&block);
-        if marks.any == 0 {
+        let bytes = Block::of(&block);
+        // A backslash in front of these is all that they need; the others need another way.
+        let quoted = bytes.equal(b'"') | bytes.equal(b'\\');
+        let careful = quoted | bytes.control();
+        let careful = if ASCII { careful | bytes.non_ascii() } else { careful }.bits();
+        if careful == 0 {
             rest = &rest[BLOCK..];
             room = &mut room[BLOCK..];
             continue;
         }
-        if marks.any != marks.quoted {
-            let stop = marks.any & !marks.quoted;
+        let quoted = quoted.bits();
+        if careful != quoted {
+            let stop = careful & !quoted;
             stop_len = stop.trailing_zeros() as usize % BLOCK;
-            let shift = insert_backslashes(marks.quoted & ((1 << stop_len) - 1), from, to);
+            let shift = insert_backslashes(quoted & ((1 << stop_len) - 1), from, to);
             room = &mut room[(stop_len + shift).min(2 * BLOCK)..];
             break;
         }
-        let shift = insert_backslashes(marks.quoted, from, to);
+        let shift = insert_backslashes(quoted, from, to);
         rest = &rest[BLOCK..];
         room = &mut room[(BLOCK + shift).min(2 * BLOCK)..];
     }
@@ -267,70 +271,6 @@ fn escape_byte(byte: u8, out: &mut [u8]) -> Option<usize> {
 fn unicode_escape(control: u8) -> [u8; EXPANSION_MAX] {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     [b'\\', b'u', b'0', b'0', HEX[usize::from(control >> 4)], HEX[usize::from(control & 0xf)]]
-}
-
-/// Which bytes of a block need care: bit `n` stands for byte `n`.
-struct Marks {
-    /// `"` and `\`: a backslash in front of them is all.
-    quoted: u32,
-    /// These, all below 0x20 and, when asked for, all above 0x7f.
-    any: u32,
-}
-
-impl Marks {
-    #[cfg(target_arch = "x86_64")]
-    #[inline]
-    fn of<const NON_ASCII: bool>(block: &[u8; BLOCK]) -> Self {
-        use std::arch::x86_64::{
-            _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
-        };
-        let [low, high] =
-            [0, 8].map(|at| i64::from_le_bytes(*block[at..].first_chunk().expect("eight bytes")));
-        // SAFETY: no instruction here touches memory, and SSE2, which is all they need, is part of x86-64.
-        unsafe {
-            let bytes = _mm_set_epi64x(high, low);
-            let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
-            let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
-            let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-            let quoted = _mm_or_si128(quote, backslash);
-            let any = _mm_or_si128(quoted, control);
-            // The mask takes top bits: or-ing the bytes themselves adds those that are not ASCII.
-            let any = if NON_ASCII { _mm_or_si128(any, bytes) } else { any };
-            Self {
-                quoted: _mm_movemask_epi8(quoted).cast_unsigned(),
-                any: _mm_movemask_epi8(any).cast_unsigned(),
-            }
-        }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn of<const NON_ASCII: bool>(block: &[u8; BLOCK]) -> Self {
-        Self::portable::<NON_ASCII>(block)
-    }
-
-    /// The same with plain arithmetic, eight bytes at a time.
-    #[cfg(any(test, not(target_arch = "x86_64")))]
-    fn portable<const NON_ASCII: bool>(block: &[u8; BLOCK]) -> Self {
-        const EACH: u64 = 0x0101_0101_0101_0101;
-        /// The top bit of each byte, gathered: bit `n` for byte `n`.
-        fn gather(tops: u64) -> u32 {
-            (((tops >> 7) & EACH).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
-        }
-        let mut marks = Self { quoted: 0, any: 0 };
-        for (half, bytes) in block.as_chunks::<8>().0.iter().enumerate() {
-            let word = u64::from_le_bytes(*bytes);
-            let low = word & (0x7f * EACH);
-            // Adding carries into a byte's top bit unless the byte is too small for it; nothing leaves the byte.
-            let not_quote = (low ^ (u64::from(b'"') * EACH)) + 0x7f * EACH;
-            let not_backslash = (low ^ (u64::from(b'\\') * EACH)) + 0x7f * EACH;
-            let not_control = low + (0x80 - 0x20) * EACH;
-            let quoted = !(not_quote & not_backslash) & !word;
-            let any = quoted | !not_control & !word | if NON_ASCII { word } else { 0 };
-            marks.quoted |= gather(quoted) << (8 * half);
-            marks.any |= gather(any) << (8 * half);
-        }
-        marks
-    }
 }
 
 #[cfg(test)]

@@ -67,24 +67,6 @@ fn invalid_utf8_is_replaced_as_std_does() {
     }
 }
 
-#[test]
-fn both_ways_to_mark_a_block_agree() {
-    for byte in 0..=255u8 {
-        for place in 0..BLOCK {
-            for filler in [0, b' ', b'"', 0x80, 0xff] {
-                let mut block = [filler; BLOCK];
-                block[place] = byte;
-                for (one, other) in [
-                    (Marks::of::<true>(&block), Marks::portable::<true>(&block)),
-                    (Marks::of::<false>(&block), Marks::portable::<false>(&block)),
-                ] {
-                    assert_eq!((one.quoted, one.any), (other.quoted, other.any), "{block:x?}");
-                }
-            }
-        }
-    }
-}
-
 /// Bytes of which many need care.
 fn awkward() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
