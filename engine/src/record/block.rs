@@ -121,9 +121,8 @@ mod portable {
         /// Bit `n` for byte `n`; nothing above.
         pub(crate) fn bits(self) -> u32 {
             // The product moves the top bit of byte n to bit 56 + n; no two of its terms meet.
-            let [low, high] =
-                self.0.map(|tops| ((tops & TOP) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56);
-            (low | high << 8) as u32
+            let gather = |tops: u64| ((tops & TOP) >> 7).wrapping_mul(0x0102_0408_1020_4080).to_be_bytes()[0];
+            u32::from(gather(self.0[0])) | u32::from(gather(self.0[1])) << 8
         }
     }
 
@@ -156,7 +155,7 @@ mod tests {
                         assert_eq!(block.equal(wanted).bits(), marks, "{bytes:x?}");
                         assert_eq!(portable.equal(wanted).bits(), marks, "{bytes:x?}");
                     }
-                    let marks = expected(&|byte| byte < 0x20 || byte > 0x7f);
+                    let marks = expected(&|byte| !(0x20..=0x7f).contains(&byte));
                     assert_eq!((block.control() | block.non_ascii()).bits(), marks, "{bytes:x?}");
                     assert_eq!((portable.control() | portable.non_ascii()).bits(), marks, "{bytes:x?}");
                 }

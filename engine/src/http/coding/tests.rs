@@ -193,8 +193,7 @@ fn gzip_members_follow_each_other() {
     let members = [gzip(b"one, "), gzip(b""), gzip(b"two")].concat();
     assert_eq!(decode("gzip", &members, 8).unwrap().unwrap(), b"one, two");
     assert_eq!(decode("gzip", &members, 7), Err(Refusal::DecodedTooLarge));
-    assert_eq!(decode("gzip", &gzip(b"").repeat(GZIP_MEMBERS_MAX), 8), Ok(Some(Vec::new())));
-    assert_eq!(decode("gzip", &gzip(b"").repeat(GZIP_MEMBERS_MAX + 1), 8), Err(Refusal::BadEncoding));
+    assert_eq!(decode("gzip", &gzip(b"").repeat(5000), 8), Ok(Some(Vec::new())));
 }
 
 #[test]
