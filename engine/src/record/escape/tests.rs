@@ -67,6 +67,19 @@ fn invalid_utf8_is_replaced_as_std_does() {
     }
 }
 
+#[test]
+fn every_start_of_a_sequence() {
+    for first in 0x80..=0xff {
+        for second in [0x00, b'"', 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff] {
+            for third in [b'a', 0x7f, 0x80, 0xbf, 0xc0] {
+                for fourth in [b'a', 0x80, 0xc3] {
+                    check(&[first, second, third, fourth, b'"', 0xc3, 0xa9, b'.', b'.', b'.', b'.']);
+                }
+            }
+        }
+    }
+}
+
 /// Bytes of which many need care.
 fn awkward() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
@@ -89,6 +102,11 @@ proptest! {
         for start in 0..input.len().min(17) {
             check(&input[start..]);
         }
+    }
+
+    #[test]
+    fn mixed_scripts(input in "([a-z \"]{0,20}[\u{e9}\u{416}\u{4e2d}\u{6587}\u{ac00}\u{ffff}\u{1f600}]{0,6}){0,12}") {
+        check(input.as_bytes());
     }
 
     #[test]
