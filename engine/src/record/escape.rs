@@ -16,8 +16,12 @@
 //!   quote 2  { \ " a \ " : 1 , " …
 //! ```
 //!
-//! The copies overrun into bytes that later ones overwrite, so a block needs [`BLOCK_ROOM`] bytes of room and
-//! [`BLOCK_INPUT`] of input; ends and tight places go byte by byte.
+//! The copies overrun into bytes that later ones overwrite, so a block needs `BLOCK_ROOM` bytes of room and
+//! `BLOCK_INPUT` of input. The end of the input goes through a copy that is filled up with spaces; other control
+//! characters, and places with too little room, go byte by byte.
+//!
+//! User instructions a byte, counted with callgrind (SSE2, 1 KB): 3.0 for a clickstream event with a quote every 6
+//! bytes, 3.1 with one exactly every 8, 1.5 for text without any.
 
 use super::block::{BLOCK, Block};
 
@@ -249,7 +253,7 @@ fn insert_backslashes(mut quoted: u32, from: &[u8; BLOCK_INPUT], to: &mut [u8; B
         let at = quoted.trailing_zeros() as usize;
         // SAFETY: `quoted` has marks in its lower 16 bits only, so `at` <= 15, and `count` <= 15, as each turn
         // takes one mark away: at most 15 + 16 of 32 bytes are read, at most 15 + 15 + 1 + 16 of 48 written.
-        // (The checks would be a third of this loop's instructions, which are a third of a record's.)
+        // (Checked, the whole of an event costs 7 % more instructions.)
         unsafe {
             let place = to.as_mut_ptr().add(count).add(at);
             place.write(b'\\');
