@@ -2,7 +2,7 @@
 //!
 //! | coding | format | several in a row |
 //! |---|---|---|
-//! | `gzip`, `x-gzip` | RFC 1952, checksums compared | up to [`GZIP_MEMBERS_MAX`] members |
+//! | `gzip`, `x-gzip` | RFC 1952, checksums compared | members |
 //! | `deflate` | RFC 1950 (zlib), or RFC 1951 (raw), as senders and browsers disagree on the name's meaning | no |
 //! | `zstd` | RFC 8878, checksums compared; no dictionaries | frames |
 //! | `snappy` | the raw format: no frames, no checksum | no |
@@ -16,6 +16,9 @@
 //!                  └──── none is ever larger than the bound ────┘
 //! ```
 //!
+//! The bound holds for time too, within reason: the worst input found, a million empty zstd frames inside of gzip, takes
+//! 30 ms of one core at a bound of 8 MiB; an empty gzip member costs 50 ns.
+//!
 //! A `zstd` window needs no limit of its own here (RFC 9659 has 8 MiB): frames are decoded in one go into the
 //! buffer, which is the window, so that a frame that asks for a larger one costs nothing more.
 
@@ -25,7 +28,6 @@ mod list;
 
 use crate::http::Refusal;
 use buffer::Buffer;
-pub use inflate::GZIP_MEMBERS_MAX;
 use inflate::Inflater;
 use list::{Coding, Codings};
 use zstd::zstd_safe::{self, DCtx};

@@ -33,15 +33,15 @@ const SEPARATOR: &[u8] = b", ";
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses<'a> {
     fields: &'a [&'a [u8]],
-    /// Entries on the left that nobody vouches for.
-    forged: usize,
     kind: Kind<'a>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Kind<'a> {
-    Peer(&'a [u8]),
-    Entries,
+    /// This address and no other.
+    One(&'a [u8]),
+    /// The entries of the fields without the first so many, which nobody vouches for.
+    Behind(usize),
     Verbatim,
 }
 
@@ -49,26 +49,23 @@ impl<'a> Addresses<'a> {
     /// Reads the values of all `X-Forwarded-For` fields, in the order of the head.
     #[must_use]
     pub fn new(fields: &'a [&'a [u8]], peer: &'a [u8], trusted_proxies: u8) -> Self {
-        let from_peer = Self { fields, forged: 0, kind: Kind::Peer(peer) };
-        if trusted_proxies == 0 || fields.is_empty() {
-            return from_peer;
-        }
-        let count = entries(fields).count();
-        match trusted_proxies {
-            _ if count == 0 => from_peer,
-            TRUST_ALL => Self { kind: Kind::Verbatim, ..from_peer },
-            trusted => {
-                Self { forged: count.saturating_sub(usize::from(trusted)), kind: Kind::Entries, ..from_peer }
-            }
-        }
+        let Some(last) = entries(fields).next_back() else { return Self { fields, kind: Kind::One(peer) } };
+        let kind = match trusted_proxies {
+            0 => Kind::One(peer),
+            1 => Kind::One(last),
+            TRUST_ALL => Kind::Verbatim,
+            trusted => Kind::Behind(entries(fields).count().saturating_sub(usize::from(trusted))),
+        };
+        Self { fields, kind }
     }
 
     /// The client's address alone: the first entry.
     #[must_use]
     pub fn client(&self) -> &'a [u8] {
         match self.kind {
-            Kind::Peer(peer) => peer,
-            Kind::Entries | Kind::Verbatim => entries(self.fields).nth(self.forged).unwrap_or_default(),
+            Kind::One(address) => address,
+            Kind::Behind(forged) => entries(self.fields).nth(forged).unwrap_or_default(),
+            Kind::Verbatim => entries(self.fields).next().unwrap_or_default(),
         }
     }
 
@@ -76,9 +73,9 @@ impl<'a> Addresses<'a> {
     #[must_use]
     pub fn len_max(&self) -> usize {
         match self.kind {
-            Kind::Peer(peer) => peer.len(),
+            Kind::One(address) => address.len(),
             // Each comma may become a comma and a space.
-            Kind::Entries | Kind::Verbatim => {
+            Kind::Behind(_) | Kind::Verbatim => {
                 self.fields.iter().map(|field| 2 * (field.len() + SEPARATOR.len())).sum()
             }
         }
@@ -94,15 +91,15 @@ impl<'a> Addresses<'a> {
             })
         };
         match self.kind {
-            Kind::Peer(peer) => put(peer),
-            Kind::Entries => join(&mut entries(self.fields).skip(self.forged)),
+            Kind::One(address) => put(address),
+            Kind::Behind(forged) => join(&mut entries(self.fields).skip(forged)),
             Kind::Verbatim => join(&mut self.fields.iter().copied()),
         }
     }
 }
 
 /// The entries of all fields as one list.
-fn entries<'a>(fields: &'a [&'a [u8]]) -> impl Iterator<Item = &'a [u8]> {
+fn entries<'a>(fields: &'a [&'a [u8]]) -> impl DoubleEndedIterator<Item = &'a [u8]> {
     fields
         .iter()
         .flat_map(|field| field.split(|&byte| byte == b','))

@@ -4,6 +4,8 @@
 //! `&`, empty ones skipped; a name without `=` has the empty value; `+` is a space; `%` with two hexadecimal
 //! digits is a byte, any other `%` is itself. Of a repeated name the last value counts.
 
+use crate::record::block::{BLOCK, Block};
+
 /// The parameters that a Clickstream record names. `None`: not in the query.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Parameters<'a> {
@@ -24,27 +26,64 @@ impl<'a> Parameters<'a> {
     #[must_use]
     pub fn parse(query: &'a [u8]) -> Self {
         let mut parameters = Self::default();
-        let mut rest = query;
-        while !rest.is_empty() {
-            let pair_len = memchr::memchr(b'&', rest).unwrap_or(rest.len());
-            let pair = &rest[..pair_len];
-            rest = rest.get(pair_len + 1..).unwrap_or_default();
-            if pair.is_empty() {
-                continue;
-            }
-            let name_len = memchr::memchr(b'=', pair).unwrap_or(pair.len());
-            if let Some(place) = parameters.place(&pair[..name_len]) {
-                *place = Some(Value::new(pair.get(name_len + 1..).unwrap_or_default()));
-            }
+        let mut pair = Pair::default();
+        let (blocks, tail) = query.as_chunks::<BLOCK>();
+        for (number, block) in blocks.iter().enumerate() {
+            parameters.read_block(query, &mut pair, number * BLOCK, block);
         }
+        if !tail.is_empty() {
+            // Filled up with a byte that means nothing.
+            let mut block = [0; BLOCK];
+            block[..tail.len()].copy_from_slice(tail);
+            parameters.read_block(query, &mut pair, query.len() - tail.len(), &block);
+        }
+        parameters.keep(query, pair, query.len());
         parameters
     }
 
-    fn place(&mut self, name: &[u8]) -> Option<&mut Option<Value<'a>>> {
-        if memchr::memchr(b'%', name).is_some() {
-            return self.place_of_coded(Value { raw: name, coded: true });
+    /// Reads the bytes of `query` that begin at `start` and are `block`.
+    #[inline]
+    fn read_block(&mut self, query: &'a [u8], pair: &mut Pair, start: usize, block: &[u8; BLOCK]) {
+        let bytes = Block::of(block);
+        let marks = bytes.equal(b'&') | bytes.equal(b'=') | bytes.equal(b'%') | bytes.equal(b'+');
+        let mut marks = marks.bits();
+        while marks != 0 {
+            let place = marks.trailing_zeros() as usize % BLOCK;
+            marks &= marks - 1;
+            let at = start + place;
+            match block[place] {
+                b'&' => {
+                    self.keep(query, *pair, at);
+                    *pair = Pair { start: at + 1, ..Pair::default() };
+                }
+                b'=' if pair.name_end.is_none() => {
+                    // Whether the name is coded is known now; from here on it is about the value.
+                    pair.name_coded = std::mem::take(&mut pair.coded);
+                    pair.name_end = Some(at);
+                }
+                b'=' => {}
+                _ => pair.coded = true,
+            }
         }
-        self.place_of(name)
+    }
+
+    /// Keeps the value of a pair that ends at `end`, if its name is one of ours.
+    #[inline]
+    fn keep(&mut self, query: &'a [u8], pair: Pair, end: usize) {
+        let (name_end, value_start, name_coded) = match pair.name_end {
+            Some(name_end) => (name_end, name_end + 1, pair.name_coded),
+            None => (end, end, pair.coded),
+        };
+        let name = &query[pair.start..name_end];
+        let value = Value { raw: &query[value_start..end], coded: pair.coded };
+        let place = if name_coded {
+            self.place_of_coded(Value { raw: name, coded: true })
+        } else {
+            self.place_of(name)
+        };
+        if let Some(place) = place {
+            *place = Some(value);
+        }
     }
 
     fn place_of(&mut self, name: &[u8]) -> Option<&mut Option<Value<'a>>> {
@@ -71,6 +110,17 @@ impl<'a> Parameters<'a> {
     }
 }
 
+/// Where in a query a pair stands, as far as it has been read.
+#[derive(Clone, Copy, Default)]
+struct Pair {
+    start: usize,
+    /// Place of the first `=`.
+    name_end: Option<usize>,
+    name_coded: bool,
+    /// Whether what is being read, name or value, has to be decoded.
+    coded: bool,
+}
+
 /// Bytes that [`Value::pieces`] decodes at a time.
 const PIECE_BYTES: usize = 128;
 
@@ -84,8 +134,8 @@ pub struct Value<'a> {
 
 impl<'a> Value<'a> {
     /// The value that is written as `raw` in a query.
-    #[must_use]
-    pub fn new(raw: &'a [u8]) -> Self {
+    #[cfg(test)]
+    fn new(raw: &'a [u8]) -> Self {
         Self { raw, coded: memchr::memchr2(b'%', b'+', raw).is_some() }
     }
 
@@ -141,6 +191,13 @@ impl<'a> Value<'a> {
     /// no sign, no leading zero.
     #[must_use]
     pub fn is_integer(self) -> bool {
+        /// So many digits never exceed a signed 64-bit integer.
+        const DIGITS_SAFE: usize = 18;
+        if let ([b'1'..=b'9', rest @ ..], false) = (self.raw, self.coded)
+            && self.raw.len() <= DIGITS_SAFE
+        {
+            return rest.iter().all(u8::is_ascii_digit);
+        }
         let (mut number, mut digits) = (0_i64, 0);
         for byte in self.bytes() {
             // A zero in front may only stand alone.

@@ -16,17 +16,29 @@
 //!   quote 2  { \ " a \ " : 1 , " …
 //! ```
 //!
-//! The copies overrun into bytes that later ones overwrite, so a block needs [`BLOCK_ROOM`] bytes of room and
-//! [`BLOCK_INPUT`] of input; ends and tight places go byte by byte.
+//! The copies overrun into bytes that later ones overwrite, so a block needs `BLOCK_ROOM` bytes of room and
+//! `BLOCK_INPUT` of input. The end of the input goes through a copy that is filled up with spaces; other control
+//! characters, and places with too little room, go byte by byte.
+//!
+//! User instructions a byte, counted with callgrind (SSE2, 1 KB): 3.0 for a clickstream event with a quote every 6
+//! bytes, 3.1 with one exactly every 8, 1.5 for text without any.
 
-/// Bytes that are looked at together.
-const BLOCK: usize = 16;
+use super::block::{BLOCK, Block};
 
 /// Input that a block step may read: a copy of the rest of the block that starts at its last byte.
 const BLOCK_INPUT: usize = 2 * BLOCK;
 
 /// Room that a block step may write: every byte escaped, and the overrun of the last copy.
 const BLOCK_ROOM: usize = 3 * BLOCK;
+
+/// Shortest end that is worth a copy: below it, byte by byte is cheaper.
+const PADDED_MIN: usize = 7;
+
+/// Copy of an end, filled up to whole blocks and what the last of them may read behind itself.
+const PADDED: usize = BLOCK_INPUT + BLOCK;
+
+/// Room that the blocks of a copy may write: all of one escaped, then one as above.
+const PADDED_ROOM: usize = BLOCK_INPUT + BLOCK_ROOM;
 
 /// U+FFFD in UTF-8.
 const REPLACEMENT: [u8; 3] = [0xef, 0xbf, 0xbd];
@@ -83,182 +95,216 @@ fn escaped_byte_len(byte: u8) -> usize {
 /// Writes the escaped text to the start of `out` and returns its length in bytes, or `None` when `out` is too
 /// small. What `out` holds behind that length (or at all, on `None`) is unspecified.
 pub fn escape_into(input: &[u8], out: &mut [u8]) -> Option<usize> {
-    let mut cursor = Cursor { input, read: 0, out, written: 0 };
-    // ASCII needs no validation: stop at the first byte that is not.
-    cursor.escape::<true>()?;
-    if cursor.read == input.len() {
-        return Some(cursor.written);
+    // ASCII needs no validation, and common sequences are validated in passing: stop at the first byte of others.
+    let known = escape::<true>(input, out)?;
+    if known.read == input.len() {
+        return Some(known.written);
     }
-    let (start, end) = (cursor.read, input.len());
-    if std::str::from_utf8(&input[start..]).is_ok() {
-        cursor.escape::<false>()?;
-        debug_assert_eq!(cursor.read, end);
-        return Some(cursor.written);
-    }
-    cursor.escape_lossy()
+    let (rest, room) = (&input[known.read..], &mut out[known.written..]);
+    let len = if std::str::from_utf8(rest).is_ok() {
+        escape::<false>(rest, room)?.written
+    } else {
+        escape_lossy(rest, room)?
+    };
+    Some(known.written + len)
 }
 
-/// How far escaping has come.
-struct Cursor<'a> {
-    input: &'a [u8],
+/// Escapes what is not UTF-8. Returns the length of the output.
+#[cold]
+fn escape_lossy(input: &[u8], out: &mut [u8]) -> Option<usize> {
+    let mut written = 0;
+    for chunk in input.utf8_chunks() {
+        written += escape::<false>(chunk.valid().as_bytes(), &mut out[written..])?.written;
+        if !chunk.invalid().is_empty() {
+            *out[written..].first_chunk_mut()? = REPLACEMENT;
+            written += REPLACEMENT.len();
+        }
+    }
+    Some(written)
+}
+
+/// How far escaping has come, in bytes.
+#[derive(Clone, Copy)]
+struct Progress {
     read: usize,
-    out: &'a mut [u8],
     written: usize,
 }
 
-impl Cursor<'_> {
-    /// Escapes to the end of the input, or with `ASCII` to its first byte that is not ASCII.
-    #[inline]
-    fn escape<const ASCII: bool>(&mut self) -> Option<()> {
-        loop {
-            let blocks_ended = self.escape_blocks::<ASCII>();
-            // Leave the byte-by-byte way as soon as there can be a block again: it is for ends and oddities.
-            let bytes_max = if blocks_ended { usize::MAX } else { 1 };
-            if !self.escape_bytes::<ASCII>(bytes_max)? {
-                return Some(());
+impl Progress {
+    fn add(&mut self, step: Self) {
+        self.read += step.read;
+        self.written += step.written;
+    }
+}
+
+/// Escapes to the end of the input, which is UTF-8; or with `ASCII`, when that is not known, to the first byte that is
+/// neither ASCII nor one of the sequences that [`copy_multibyte`] knows.
+#[inline]
+fn escape<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Option<Progress> {
+    if input.len() < PADDED_MIN {
+        return escape_bytes::<ASCII>(input, out);
+    }
+    let mut progress = Progress { read: 0, written: 0 };
+    loop {
+        progress.add(escape_blocks::<ASCII>(&input[progress.read..], &mut out[progress.written..]));
+        let (rest, room) = (&input[progress.read..], &mut out[progress.written..]);
+        if (PADDED_MIN..BLOCK_INPUT).contains(&rest.len()) && room.len() >= PADDED_ROOM {
+            progress.add(escape_padded::<ASCII>(rest, room));
+        }
+        // The next byte needs care, or the end or a tight place is near.
+        let Some(&byte) = input.get(progress.read) else { return Some(progress) };
+        if ASCII && !byte.is_ascii() {
+            let len = copy_multibyte(&input[progress.read..], &mut out[progress.written..]);
+            if len == 0 {
+                return Some(progress);
             }
+            progress.add(Progress { read: len, written: len });
+            continue;
+        }
+        progress.read += 1;
+        progress.written += escape_byte(byte, &mut out[progress.written..])?;
+        if input.len() - progress.read < PADDED_MIN {
+            let (rest, room) = (&input[progress.read..], &mut out[progress.written..]);
+            progress.add(escape_bytes::<ASCII>(rest, room)?);
+            return Some(progress);
         }
     }
+}
 
-    /// Escapes blocks while there is input and room for them. Returns false when a byte needs another way.
-    #[inline]
-    fn escape_blocks<const ASCII: bool>(&mut self) -> bool {
-        while let Some(from) = self.input[self.read..].first_chunk::<BLOCK_INPUT>()
-            && let Some(to) = self.out[self.written..].first_chunk_mut::<BLOCK_ROOM>()
-        {
-            let block: &[u8; BLOCK] = from.first_chunk().expect("a block is shorter");
-            to[..BLOCK].copy_from_slice(block);
-            let marks = Marks::of(block);
-            let mut quoted = marks.quoted;
-            let stop = if ASCII { marks.control | marks.non_ascii } else { marks.control };
-            let block_len = (stop | 1 << BLOCK).trailing_zeros() as usize;
-            quoted &= (1 << block_len) - 1;
-            let mut shift = 0;
-            while quoted != 0 {
-                let at = quoted.trailing_zeros() as usize % BLOCK;
-                let place = at + shift % BLOCK;
-                to[place] = b'\\';
-                to[place + 1..place + 1 + BLOCK].copy_from_slice(&from[at..at + BLOCK]);
-                shift += 1;
-                quoted &= quoted - 1;
-            }
-            self.read += block_len;
-            self.written += block_len + shift;
-            if stop != 0 {
-                return false;
-            }
+/// Copies valid UTF-8 sequences of two and three bytes (RFC 3629 section 4) from the start of `input`, and returns
+/// their length. Stops at whatever else there is, and near either end. It spares such text a second pass (counted: 7.7
+/// instead of 12 instructions a byte of Chinese, 3.9 instead of 4.9 where Chinese is a fifth of the JSON).
+#[inline]
+fn copy_multibyte(input: &[u8], out: &mut [u8]) -> usize {
+    let (mut rest, mut room) = (input, out);
+    while let (Some(bytes), Some(place)) = (rest.first_chunk::<4>(), room.first_chunk_mut()) {
+        *place = *bytes;
+        // The first byte is the lowest of the word: 0x8080e0 is 1110xxxx 10xxxxxx 10xxxxxx.
+        let word = u32::from_le_bytes(*bytes);
+        // Four bits of the first byte and one of the second tell what is overlong (E0 80..9F) or a surrogate (ED A0..BF).
+        let range = word & 0x200f;
+        if word & 0x00c0_c0f0 == 0x0080_80e0 && range != 0 && range != 0x200d {
+            (rest, room) = (&rest[3..], &mut room[3..]);
+        } else if word & 0xc0e0 == 0x80c0 && word & 0x1e != 0 {
+            // Not C0 or C1, which are overlong.
+            (rest, room) = (&rest[2..], &mut room[2..]);
+        } else {
+            break;
         }
-        true
     }
+    input.len() - rest.len()
+}
 
-    /// Escapes at most `count_max` bytes one by one. Returns whether there is more to do.
-    fn escape_bytes<const ASCII: bool>(&mut self, mut count_max: usize) -> Option<bool> {
-        while let Some(&byte) = self.input.get(self.read) {
-            if ASCII && !byte.is_ascii() {
-                return Some(false);
-            }
-            if count_max == 0 {
-                return Some(true);
-            }
-            count_max -= 1;
-            match SHORT_FORM[byte as usize] {
-                0 => self.put(&[byte])?,
-                b'u' => self.put(&unicode_escape(byte))?,
-                short => self.put(&[b'\\', short])?,
-            }
-            self.read += 1;
+/// Escapes byte by byte, to the end or with `ASCII` to the first byte that is not.
+#[inline]
+fn escape_bytes<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Option<Progress> {
+    let mut written = 0;
+    for (read, &byte) in input.iter().enumerate() {
+        if ASCII && !byte.is_ascii() {
+            return Some(Progress { read, written });
         }
-        Some(false)
+        written += escape_byte(byte, &mut out[written..])?;
     }
+    Some(Progress { read: input.len(), written })
+}
 
-    /// Escapes the rest of an input that is not UTF-8. Returns the length of the whole output.
-    #[cold]
-    fn escape_lossy(mut self) -> Option<usize> {
-        for chunk in self.input[self.read..].utf8_chunks() {
-            let room = &mut self.out[self.written..];
-            let mut valid = Cursor { input: chunk.valid().as_bytes(), read: 0, out: room, written: 0 };
-            valid.escape::<false>()?;
-            self.written += valid.written;
-            if !chunk.invalid().is_empty() {
-                self.put(&REPLACEMENT)?;
-            }
+/// Escapes blocks while there is input and room for them, up to a byte that a backslash alone does not escape.
+#[inline]
+fn escape_blocks<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
+    let out_len = out.len();
+    let (mut rest, mut room) = (input, out);
+    let mut stop_len = 0;
+    while let Some(from) = rest.first_chunk::<BLOCK_INPUT>()
+        && let Some(to) = room.first_chunk_mut::<BLOCK_ROOM>()
+    {
+        let block = *from.first_chunk::<BLOCK>().expect("a block is shorter");
+        to[..BLOCK].copy_from_slice(&block);
+        let bytes = Block::of(&block);
+        // A backslash in front of these is all that they need; the others need another way.
+        let quoted = bytes.equal(b'"') | bytes.equal(b'\\');
+        let careful = quoted | bytes.control();
+        let careful = if ASCII { careful | bytes.non_ascii() } else { careful }.bits();
+        if careful == 0 {
+            rest = &rest[BLOCK..];
+            room = &mut room[BLOCK..];
+            continue;
         }
-        Some(self.written)
+        let quoted = quoted.bits();
+        if careful != quoted {
+            let stop = careful & !quoted;
+            stop_len = stop.trailing_zeros() as usize % BLOCK;
+            let shift = insert_backslashes(quoted & ((1 << stop_len) - 1), from, to);
+            room = &mut room[(stop_len + shift).min(2 * BLOCK)..];
+            break;
+        }
+        let shift = insert_backslashes(quoted, from, to);
+        rest = &rest[BLOCK..];
+        room = &mut room[(BLOCK + shift).min(2 * BLOCK)..];
     }
+    Progress { read: input.len() - rest.len() + stop_len, written: out_len - room.len() }
+}
 
-    #[inline]
-    fn put<const N: usize>(&mut self, bytes: &[u8; N]) -> Option<()> {
-        *self.out.get_mut(self.written..)?.first_chunk_mut()? = *bytes;
-        self.written += N;
-        Some(())
+/// Puts a backslash before each byte of the block that `quoted` marks. Returns how many.
+#[inline]
+fn insert_backslashes(mut quoted: u32, from: &[u8; BLOCK_INPUT], to: &mut [u8; BLOCK_ROOM]) -> usize {
+    debug_assert!(quoted < 1 << BLOCK);
+    let mut count = 0;
+    while quoted != 0 {
+        let at = quoted.trailing_zeros() as usize;
+        // SAFETY: `quoted` has marks in its lower 16 bits only, so `at` <= 15, and `count` <= 15, as each turn
+        // takes one mark away: at most 15 + 16 of 32 bytes are read, at most 15 + 15 + 1 + 16 of 48 written.
+        // (Checked, the whole of an event costs 7 % more instructions.)
+        unsafe {
+            let place = to.as_mut_ptr().add(count).add(at);
+            place.write(b'\\');
+            place
+                .add(1)
+                .cast::<[u8; BLOCK]>()
+                .write_unaligned(from.as_ptr().add(at).cast::<[u8; BLOCK]>().read_unaligned());
+        }
+        count += 1;
+        quoted &= quoted - 1;
+    }
+    count
+}
+
+/// Escapes an end that is too short for a block in a copy that is long enough.
+#[inline]
+fn escape_padded<const ASCII: bool>(rest: &[u8], out: &mut [u8]) -> Progress {
+    let mut padded = [b' '; PADDED];
+    padded[..rest.len()].copy_from_slice(rest);
+    let len = rest.len().next_multiple_of(BLOCK) + BLOCK;
+    let mut progress = escape_blocks::<ASCII>(&padded[..len], out);
+    if progress.read > rest.len() {
+        // Spaces stand for themselves: as many were written as read.
+        progress.written -= progress.read - rest.len();
+        progress.read = rest.len();
+    }
+    progress
+}
+
+/// Returns how many bytes it wrote.
+#[inline]
+fn escape_byte(byte: u8, out: &mut [u8]) -> Option<usize> {
+    match SHORT_FORM[byte as usize] {
+        0 => {
+            *out.first_mut()? = byte;
+            Some(1)
+        }
+        b'u' => {
+            *out.first_chunk_mut()? = unicode_escape(byte);
+            Some(EXPANSION_MAX)
+        }
+        short => {
+            *out.first_chunk_mut()? = [b'\\', short];
+            Some(2)
+        }
     }
 }
 
 fn unicode_escape(control: u8) -> [u8; EXPANSION_MAX] {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     [b'\\', b'u', b'0', b'0', HEX[usize::from(control >> 4)], HEX[usize::from(control & 0xf)]]
-}
-
-/// Which bytes of a block need care: bit `n` stands for byte `n`.
-struct Marks {
-    /// `"` and `\`: a backslash in front of them is all.
-    quoted: u32,
-    /// Below 0x20.
-    control: u32,
-    /// Above 0x7f.
-    non_ascii: u32,
-}
-
-impl Marks {
-    #[cfg(target_arch = "x86_64")]
-    #[inline]
-    fn of(block: &[u8; BLOCK]) -> Self {
-        use std::arch::x86_64::{
-            _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
-        };
-        let [low, high] =
-            [0, 8].map(|at| i64::from_le_bytes(*block[at..].first_chunk().expect("eight bytes")));
-        // SAFETY: no instruction here touches memory, and SSE2, which is all they need, is part of x86-64.
-        unsafe {
-            let bytes = _mm_set_epi64x(high, low);
-            let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
-            let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
-            let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-            Self {
-                quoted: _mm_movemask_epi8(_mm_or_si128(quote, backslash)).cast_unsigned(),
-                control: _mm_movemask_epi8(control).cast_unsigned(),
-                non_ascii: _mm_movemask_epi8(bytes).cast_unsigned(),
-            }
-        }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn of(block: &[u8; BLOCK]) -> Self {
-        Self::portable(block)
-    }
-
-    /// The same with plain arithmetic, eight bytes at a time.
-    #[cfg(any(test, not(target_arch = "x86_64")))]
-    fn portable(block: &[u8; BLOCK]) -> Self {
-        const EACH: u64 = 0x0101_0101_0101_0101;
-        /// The top bit of each byte, gathered: bit `n` for byte `n`.
-        fn gather(tops: u64) -> u32 {
-            u32::from((((tops >> 7) & EACH).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8)
-        }
-        let mut marks = Self { quoted: 0, control: 0, non_ascii: 0 };
-        for (half, bytes) in block.as_chunks::<8>().0.iter().enumerate() {
-            let word = u64::from_le_bytes(*bytes);
-            let low = word & (0x7f * EACH);
-            // Adding carries into a byte's top bit unless the byte is too small for it; nothing leaves the byte.
-            let not_quote = (low ^ (u64::from(b'"') * EACH)) + 0x7f * EACH;
-            let not_backslash = (low ^ (u64::from(b'\\') * EACH)) + 0x7f * EACH;
-            let not_control = low + (0x80 - 0x20) * EACH;
-            marks.quoted |= gather(!(not_quote & not_backslash) & !word) << (8 * half);
-            marks.control |= gather(!not_control & !word) << (8 * half);
-            marks.non_ascii |= gather(word) << (8 * half);
-        }
-        marks
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Everything here is a plain function of its input: no socket, no clock, no allocation.
 
+pub(crate) mod block;
 pub mod escape;
 pub mod rid;
 pub mod timestamp;

@@ -26,34 +26,37 @@ pub trait Output {
 /// Writes into memory.
 #[derive(Debug)]
 pub struct Text<'a> {
-    out: &'a mut [u8],
-    written: usize,
+    /// What is still free.
+    room: &'a mut [u8],
+    room_at_first: usize,
 }
 
 impl<'a> Text<'a> {
     /// Begins at the start of `out`.
     #[must_use]
     pub fn new(out: &'a mut [u8]) -> Self {
-        Self { out, written: 0 }
+        Self { room_at_first: out.len(), room: out }
     }
 }
 
 impl Output for Text<'_> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) -> Option<()> {
-        self.out.get_mut(self.written..)?.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        self.written += bytes.len();
+        let (place, room) = std::mem::take(&mut self.room).split_at_mut_checked(bytes.len())?;
+        place.copy_from_slice(bytes);
+        self.room = room;
         Some(())
     }
 
     #[inline]
     fn put_escaped(&mut self, bytes: &[u8]) -> Option<()> {
-        self.written += escape_into(bytes, self.out.get_mut(self.written..)?)?;
+        let len = escape_into(bytes, self.room)?;
+        self.room = std::mem::take(&mut self.room).get_mut(len..)?;
         Some(())
     }
 
     fn written(&self) -> usize {
-        self.written
+        self.room_at_first - self.room.len()
     }
 }
 

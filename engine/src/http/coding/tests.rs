@@ -87,8 +87,8 @@ fn every_coding_gives_back_what_went_in() {
         [&b""[..], b"x", &event(), &vec![b'a'; BOUND], &fastrand::Rng::with_seed(1).u64(..).to_le_bytes()]
     {
         for (coding, encode) in ENCODERS {
-            let decoded = decode_with(&mut decoder, coding, &encode(plain), BOUND);
-            assert_eq!(decoded.unwrap().unwrap(), plain, "{coding}, {} bytes", plain.len());
+            let outcome = decode_with(&mut decoder, coding, &encode(plain), BOUND);
+            assert_eq!(outcome.unwrap().unwrap(), plain, "{coding}, {} bytes", plain.len());
         }
     }
 }
@@ -193,8 +193,7 @@ fn gzip_members_follow_each_other() {
     let members = [gzip(b"one, "), gzip(b""), gzip(b"two")].concat();
     assert_eq!(decode("gzip", &members, 8).unwrap().unwrap(), b"one, two");
     assert_eq!(decode("gzip", &members, 7), Err(Refusal::DecodedTooLarge));
-    assert_eq!(decode("gzip", &gzip(b"").repeat(GZIP_MEMBERS_MAX), 8), Ok(Some(Vec::new())));
-    assert_eq!(decode("gzip", &gzip(b"").repeat(GZIP_MEMBERS_MAX + 1), 8), Err(Refusal::BadEncoding));
+    assert_eq!(decode("gzip", &gzip(b"").repeat(5000), 8), Ok(Some(Vec::new())));
 }
 
 #[test]
@@ -218,13 +217,14 @@ fn gzip_headers_may_have_every_field() {
     for len in 0..body.len() {
         assert_eq!(decode("gzip", &body[..len], 8), Err(Refusal::BadEncoding), "{len} bytes");
     }
-    let with_header_crc = |crc: u16| {
+    let with_header_crc = |error: u8| {
         let plain = gzip(b"[]");
         let mut header = plain[..10].to_vec();
         header[3] |= 2;
         let mut sum = flate2::Crc::new();
         sum.update(&header);
-        [&header[..], &((sum.sum() as u16) ^ crc).to_le_bytes(), &plain[10..]].concat()
+        let [low, high, ..] = sum.sum().to_le_bytes();
+        [&header[..], &[low, high ^ error], &plain[10..]].concat()
     };
     assert_eq!(decode("gzip", &with_header_crc(0), 8).unwrap().unwrap(), b"[]");
     assert_eq!(decode("gzip", &with_header_crc(1), 8), Err(Refusal::BadEncoding));

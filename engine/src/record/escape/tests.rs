@@ -68,16 +68,13 @@ fn invalid_utf8_is_replaced_as_std_does() {
 }
 
 #[test]
-fn both_ways_to_mark_a_block_agree() {
-    for byte in 0..=255u8 {
-        for place in 0..BLOCK {
-            for filler in [0, b' ', b'"', 0x80, 0xff] {
-                let mut block = [filler; BLOCK];
-                block[place] = byte;
-                let (one, other) = (Marks::of(&block), Marks::portable(&block));
-                assert_eq!(one.quoted, other.quoted, "{block:x?}");
-                assert_eq!(one.control, other.control, "{block:x?}");
-                assert_eq!(one.non_ascii, other.non_ascii, "{block:x?}");
+fn every_start_of_a_sequence() {
+    for first in 0x80..=0xff {
+        for second in [0x00, b'"', 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff] {
+            for third in [b'a', 0x7f, 0x80, 0xbf, 0xc0] {
+                for fourth in [b'a', 0x80, 0xc3] {
+                    check(&[first, second, third, fourth, b'"', 0xc3, 0xa9, b'.', b'.', b'.', b'.']);
+                }
             }
         }
     }
@@ -105,6 +102,11 @@ proptest! {
         for start in 0..input.len().min(17) {
             check(&input[start..]);
         }
+    }
+
+    #[test]
+    fn mixed_scripts(input in "([a-z \"]{0,20}[\u{e9}\u{416}\u{4e2d}\u{6587}\u{ac00}\u{ffff}\u{1f600}]{0,6}){0,12}") {
+        check(input.as_bytes());
     }
 
     #[test]
