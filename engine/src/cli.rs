@@ -130,11 +130,10 @@ fn announce(engine: &Engine, settings: &Settings) {
         tracing::info!(route = %route.name, "http://{address}{path} -> {}", destination(sink));
         tracing::info!("try: curl -i -d '[{{\"event\":\"hello\"}}]' 'http://{address}{path}?appId=demo'");
     }
-    match engine.admin_address {
-        Some(admin) => {
-            tracing::info!("live page, /health, /ready, /metrics, /sinks, /config: http://{admin}/")
-        }
-        None => tracing::info!("the admin port is switched off"),
+    if let Some(admin) = engine.admin_address {
+        tracing::info!("live page, /health, /ready, /metrics, /sinks, /config: http://{admin}/");
+    } else {
+        tracing::info!("the admin port is switched off")
     }
 }
 

@@ -36,7 +36,6 @@ fn admin() -> Admin {
             shards: 1,
             routes: vec!["collect".into()],
             sinks: vec![SinkName { name: "main".into(), kind: "kafka" }],
-            memory: vec![],
         },
         SystemTime::now(),
     );

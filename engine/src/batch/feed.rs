@@ -111,16 +111,19 @@ impl<T: Copy> Feed<T> {
     }
 
     /// Batches that are free now, large ones not counted.
+    #[must_use]
     pub fn free(&self) -> usize {
         self.free.len()
     }
 
     /// Batches that are in the lane now.
+    #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
     /// True when an open batch holds records.
+    #[must_use]
     pub fn has_open(&self) -> bool {
         self.open.is_some()
     }
@@ -230,6 +233,7 @@ impl<T: Copy> Feed<T> {
     }
 
     /// When [`Feed::seal_due`] has to be called at the latest; `None`: nothing is open.
+    #[must_use]
     pub fn next_seal(&self) -> Option<Instant> {
         let open = self.open.as_ref()?;
         Some(if self.in_flight == 0 { open.since } else { open.since + self.limits.linger })

@@ -55,12 +55,11 @@ impl Seed<'_> {
     /// A variable of few words.
     fn word(&mut self, variable: &str, path: &[&str], words: &[(&str, &str)]) {
         let Some(value) = self.get(variable) else { return };
-        match words.iter().find(|(word, _)| value.eq_ignore_ascii_case(word)) {
-            Some((_, meaning)) => self.tree.set(path, meaning, variable),
-            None => {
-                let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-                self.fail(variable, format!("must be one of {}", words.join(", ")));
-            }
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| value.eq_ignore_ascii_case(word)) {
+            self.tree.set(path, meaning, variable)
+        } else {
+            let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            self.fail(variable, format!("must be one of {}", words.join(", ")));
         }
     }
 
@@ -142,7 +141,7 @@ fn origins_of(pattern: &str) -> Result<Vec<String>, String> {
     let entries = pattern.split(['|', ',']).map(str::trim).filter(|entry| !entry.is_empty());
     let plain = |entry: &str| match entry {
         ".*" | "*" => "*".to_owned(),
-        entry => entry.replace("\\.", ".").replace(".*", "*").replace("/*", "/*"),
+        entry => entry.replace("\\.", ".").replace(".*", "*"),
     };
     let mut origins = Vec::new();
     for entry in entries.map(plain) {

@@ -54,8 +54,11 @@ pub struct Answer<'a> {
     pub head_only: bool,
 }
 
-/// The body of each refusal, and its status line, by number.
-static REFUSALS: LazyLock<Vec<(Box<[u8]>, Box<[u8]>)>> = LazyLock::new(|| {
+/// A refusal, rendered: its head up to the date, and its body.
+type Rendered = (Box<[u8]>, Box<[u8]>);
+
+/// Every refusal, by number.
+static REFUSALS: LazyLock<Vec<Rendered>> = LazyLock::new(|| {
     let render = |refusal: &Refusal| {
         let row = refusal.row();
         let body = format!("{{\"error\":\"{}\",\"message\":\"{}\"}}", row.name, row.message);

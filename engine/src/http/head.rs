@@ -198,7 +198,7 @@ impl Head {
                 }
             }
             14 if is(b"content-length") => {
-                once(&mut claims.content_length, value, Refusal::BadContentLength)?
+                once(&mut claims.content_length, value, Refusal::BadContentLength)?;
             }
             15 if is(b"x-forwarded-for") => self.forwarded_for.push(Span::within(bytes, value))?,
             16 if is(b"content-encoding") => self.content_encoding.push(Span::within(bytes, value))?,
@@ -242,8 +242,9 @@ fn refusal_of(error: httparse::Error, bytes: &[u8]) -> Refusal {
         httparse::Error::HeaderName | httparse::Error::HeaderValue => Refusal::BadHeader,
         // Behind a version that is one, something other than CR LF: a bare CR.
         httparse::Error::NewLine if has_version(bytes) => Refusal::BadLineEnding,
-        httparse::Error::NewLine => Refusal::BadRequestLine,
-        httparse::Error::Token | httparse::Error::Status => Refusal::BadRequestLine,
+        httparse::Error::NewLine | httparse::Error::Token | httparse::Error::Status => {
+            Refusal::BadRequestLine
+        }
     }
 }
 

@@ -306,7 +306,9 @@ impl Summary {
                 submitted
             }
             Delivery::Some(failed) => {
-                failed.iter().for_each(|(_, fault)| fail(fault));
+                for (_, fault) in failed {
+                    fail(fault);
+                }
                 failed.len()
             }
         };

@@ -72,10 +72,11 @@ impl ReadBuffer {
         self.filled -= next - kept;
     }
 
-    /// Copies what has been read into `larger`, which takes its place.
+    /// Copies what has been read into `larger`, which takes its place; returns the old one.
     ///
     /// # Panics
     /// If `larger` is too small.
+    #[must_use]
     pub fn move_into(&mut self, mut larger: Self) -> Self {
         larger.block[..self.filled].copy_from_slice(self.filled());
         larger.filled = self.filled;
@@ -146,13 +147,12 @@ impl BufferPool {
         let block_bytes = Self::block_bytes(bytes);
         let class = Self::class(block_bytes)?;
         let mut inner = self.inner.borrow_mut();
-        let block = match inner.free[class].pop() {
-            Some(block) => block,
-            None => {
-                inner.make_room(block_bytes, self.bytes_max)?;
-                inner.bytes += block_bytes;
-                vec![0; block_bytes].into_boxed_slice()
-            }
+        let block = if let Some(block) = inner.free[class].pop() {
+            block
+        } else {
+            inner.make_room(block_bytes, self.bytes_max)?;
+            inner.bytes += block_bytes;
+            vec![0; block_bytes].into_boxed_slice()
         };
         Some(ReadBuffer { block, filled: 0, pool: Some(self.clone()) })
     }
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(old.capacity(), 4);
         assert_eq!(buffer.filled(), b"head");
         assert!(buffer.is_pooled());
-        buffer.move_into(pool.take(20_000).unwrap());
+        drop(buffer.move_into(pool.take(20_000).unwrap()));
         assert_eq!(buffer.filled(), b"head");
         assert_eq!(pool.inner.borrow().free[1].len(), 1, "16 KiB are free again");
     }

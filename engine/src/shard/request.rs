@@ -195,14 +195,12 @@ impl Shard {
         let RouteState { protocol, sink, ack, key, .. } = &self.routes[route];
         let raw = &buffer[body.payload.clone()];
         self.metrics.received(raw.len() as u64);
-        let mut decoder = self.decoder.borrow_mut();
+        let mut coding = self.decoder.borrow_mut();
         let decoded_bytes_max = self.settings.limits.body_decoded_bytes_max;
-        let decoded = if head.content_encoding.is_empty() {
+        let plain = if head.content_encoding.is_empty() {
             None
         } else {
-            decoder
-                .decode(head.content_encoding.of(buffer), raw, decoded_bytes_max)
-                .map_err(Reply::refusal)?
+            coding.decode(head.content_encoding.of(buffer), raw, decoded_bytes_max).map_err(Reply::refusal)?
         };
         let mut forwarded_for: [&[u8]; Spans::MAX] = [&[]; Spans::MAX];
         let mut forwarded_count = 0;
@@ -218,7 +216,7 @@ impl Shard {
             user_agent: head.user_agent.map(|agent| agent.of(buffer)),
             forwarded_for: &forwarded_for[..forwarded_count],
             peer: peer.as_bytes(),
-            body: decoded.unwrap_or(raw),
+            body: plain.unwrap_or(raw),
         };
         self.admit(*sink, now)?;
         let rid = self.rids.borrow_mut().next_id();

@@ -141,7 +141,7 @@ async fn returns(shard: Rc<Shard>, mut wire: UnixStream, ring: Arc<ReturnRing>) 
 }
 
 async fn sealer(shard: Rc<Shard>) {
-    let far = Duration::from_secs(3600);
+    let far = Duration::from_hours(1);
     let mut timer = std::pin::pin!(monoio::time::sleep(far));
     loop {
         let next = shard.seal_due(Instant::now());
@@ -186,11 +186,10 @@ async fn sweep(shard: Rc<Shard>, stop_by: Duration) -> usize {
 
 fn sweep_connections(shard: &Shard, tick: Tick, stopping: bool) {
     let body_rate_min = shard.settings.limits.body_rate_min;
-    let slice = usize::try_from(tick % limits::SWEEP_SLICES).unwrap_or(0);
     for (key, watch) in shard.connections.borrow().iter() {
         if stopping && matches!(watch.phase(), Waits::Idle) {
             watch.cut_off(Cut::Drain);
-        } else if key % (limits::SWEEP_SLICES as usize) == slice
+        } else if key as u64 % limits::SWEEP_SLICES == tick % limits::SWEEP_SLICES
             && let Some(cut) = watch.overdue(tick, body_rate_min)
         {
             watch.cut_off(cut);

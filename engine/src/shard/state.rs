@@ -165,6 +165,7 @@ impl Shard {
     }
 
     /// Nanoseconds since 1970.
+    #[must_use]
     pub fn unix_nanos() -> u64 {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)

@@ -37,6 +37,9 @@ impl Tickets {
     }
 
     /// A ticket for a request that is about to add its records. It can't be decided before [`Tickets::seal`].
+    ///
+    /// # Panics
+    /// With more than 2^32 requests waiting: they would not fit into the arenas.
     pub fn open(&mut self) -> Ticket {
         let key = self.states.insert(State { undecided: 1, outcome: Ok(()), waker: None, abandoned: false });
         Ticket(u32::try_from(key).expect("fewer tickets than records in all arenas"))

@@ -138,7 +138,7 @@ impl Watch {
 }
 
 const fn ticks_per_second() -> u64 {
-    1000 / limits::TICK.as_millis() as u64
+    1_000_000_000 / limits::TICK.subsec_nanos() as u64
 }
 
 #[cfg(test)]

@@ -88,6 +88,7 @@ fn shape() -> Shape {
 
 fn metrics() -> (Arc<Metrics>, Vec<ShardRecorder>, Vec<LaneRecorder>) {
     let metrics = Metrics::new(shape(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    metrics.set_memory(vec![MemoryShare { owner: "batches".into(), bytes: 1 << 20 }]);
     let shards = (0..2).map(|shard| metrics.shard_recorder(shard).unwrap()).collect();
     let lanes = (0..2).map(|sink| metrics.lane_recorder(sink).unwrap()).collect();
     (metrics, shards, lanes)
