@@ -256,7 +256,8 @@ fn version_refusal(bytes: &[u8]) -> Refusal {
 /// True when the request line ends in `HTTP/` digit `.` digit.
 fn has_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    match line.rsplit(|byte| *byte == b' ').next().unwrap_or_default() {
+    let mut parts = line.splitn(3, |byte| *byte == b' ').skip(2);
+    match parts.next().unwrap_or_default() {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] => {
             major.is_ascii_digit() && minor.is_ascii_digit()
         }

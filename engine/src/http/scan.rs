@@ -27,8 +27,8 @@ pub struct HeadScanner {
     line: usize,
     /// Where the request line begins.
     start: usize,
-    /// Behind the request line, once it is complete.
-    request_line_complete: bool,
+    /// Behind the request line, once it is complete; 0 before.
+    request_line_end: usize,
 }
 
 impl HeadScanner {
@@ -42,8 +42,8 @@ impl HeadScanner {
     /// not complete yet.
     ///
     /// # Errors
-    /// [`Refusal::BadLineEnding`]; over `head_bytes_max` [`Refusal::UriTooLong`] when not even the request line has
-    /// ended, else [`Refusal::HeadTooLarge`].
+    /// [`Refusal::BadLineEnding`]; over `head_bytes_max` [`Refusal::UriTooLong`] when the request line alone is
+    /// longer, else [`Refusal::HeadTooLarge`].
     pub fn advance(&mut self, buffer: &[u8], head_bytes_max: usize) -> Result<Option<HeadEnd>, Refusal> {
         while let Some(found) = memchr::memchr(b'\n', &buffer[self.scanned..]) {
             let newline = self.scanned + found;
@@ -54,8 +54,10 @@ impl HeadScanner {
             self.scanned = newline + 1;
             self.line = newline + 1;
             if !empty {
-                self.request_line_complete = true;
-            } else if self.request_line_complete {
+                if self.request_line_end == 0 {
+                    self.request_line_end = self.line;
+                }
+            } else if self.request_line_end > 0 {
                 self.within(self.line, head_bytes_max)?;
                 return Ok(Some(HeadEnd { start: self.start, end: self.line }));
             } else {
@@ -73,7 +75,9 @@ impl HeadScanner {
     fn within(&self, end: usize, head_bytes_max: usize) -> Result<(), Refusal> {
         match end - self.start > head_bytes_max {
             false => Ok(()),
-            true if self.request_line_complete => Err(Refusal::HeadTooLarge),
+            true if (1..=self.start + head_bytes_max).contains(&self.request_line_end) => {
+                Err(Refusal::HeadTooLarge)
+            }
             true => Err(Refusal::UriTooLong),
         }
     }
@@ -130,6 +134,8 @@ mod tests {
         assert_eq!(scan(&head(42), &[]), Err(Refusal::HeadTooLarge));
         assert_eq!(scan(&[b'x'; 65], &[]), Err(Refusal::UriTooLong));
         assert_eq!(scan(&[b'x'; 64], &[]), Ok(None));
+        let long_line = [&[b'x'; 65][..], b"\r\nA: b\r\n\r\n"].concat();
+        assert_eq!(scan(&long_line, &[]), Err(Refusal::UriTooLong));
     }
 
     proptest! {

@@ -26,10 +26,10 @@ pub struct Clickstream;
 impl Protocol for Clickstream {
     fn wants(&self, method: &[u8], _has_query: bool) -> Result<Wants, Refusal> {
         match method {
-            // Neither may have a body that means anything (RFC 9110 sections 9.3.2, 9.3.6 and 9.3.8). `OPTIONS` is
-            // the connection's own.
-            b"HEAD" | b"TRACE" | b"CONNECT" | b"OPTIONS" => Err(Refusal::MethodNotAllowed),
-            _ => Ok(Wants::Event),
+            // Every SDK posts; pixels and some third-party trackers GET. The seed system recorded any method, which
+            // nobody is known to need and which makes records of probes. `OPTIONS` is the connection's own.
+            b"POST" | b"GET" => Ok(Wants::Event),
+            _ => Err(Refusal::MethodNotAllowed),
         }
     }
 
