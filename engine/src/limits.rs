@@ -49,3 +49,7 @@ pub const CHUNK_OVERHEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of trailers behind one body. Nobody reads them.
 pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
+
+/// Connections beyond `limits.connections_max` that a shard answers 503 at a time; further ones are closed without a
+/// word. Each is held for at most [`LINGER_TIMEOUT`].
+pub const TURNED_AWAY_MAX: usize = 64;

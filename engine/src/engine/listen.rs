@@ -1,8 +1,14 @@
 //! The data port: one listener a shard on the same address (`SO_REUSEPORT`), so that the kernel spreads connections.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
+
+/// How long a predecessor on the same port may take to be gone.
+const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(3);
+const PREDECESSOR_POLL: Duration = Duration::from_millis(20);
 
 /// The data port can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +28,7 @@ pub(super) fn bind(
     backlog: u32,
 ) -> Result<(Vec<TcpListener>, SocketAddr), ListenError> {
     let fail = |source| ListenError { address, source };
-    // Without this a second engine on the same port would silently share the first one's connections.
-    drop(TcpListener::bind(address).map_err(fail)?);
+    await_exclusive(address).map_err(fail)?;
     let first = listener(address, backlog).map_err(fail)?;
     let bound = first.local_addr().map_err(fail)?;
     let mut listeners = vec![first];
@@ -31,6 +36,22 @@ pub(super) fn bind(
         listeners.push(listener(bound, backlog).map_err(fail)?);
     }
     Ok((listeners, bound))
+}
+
+/// Waits until nobody else is on the port. Without this a second engine would silently share the first one's
+/// connections. It waits a little, since the kernel closes the sockets of a killed process behind its back: its
+/// `io_uring` is torn down after the process is gone.
+fn await_exclusive(address: SocketAddr) -> std::io::Result<()> {
+    let give_up = Instant::now() + PREDECESSOR_TIMEOUT;
+    loop {
+        match TcpListener::bind(address) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < give_up => {
+                std::thread::sleep(PREDECESSOR_POLL);
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn listener(address: SocketAddr, backlog: u32) -> std::io::Result<TcpListener> {

@@ -124,6 +124,15 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
         reason
     }
 
+    /// Answers a connection that is one too many, and closes it.
+    pub(super) async fn turn_away(mut self, registration: Registration, refusal: Refusal) -> CloseReason {
+        if self.refuse_and_close(None, refusal).await.is_ok() {
+            self.linger().await;
+        }
+        drop(registration);
+        CloseReason::Refused
+    }
+
     /// Reads and answers one request. `Ok`: the connection may carry another one.
     async fn next_request(&mut self) -> Result<(), End> {
         let head_len = match self.read_head().await {

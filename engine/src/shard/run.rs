@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
+use monoio::io::AsyncReadRent;
 use monoio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::connection::{Connection, Peer};
@@ -26,7 +26,7 @@ use crate::handoff::ReturnRing;
 use crate::http::Refusal;
 use crate::limits;
 use crate::observe::Phase;
-use crate::observe::{Allowance, CloseReason, Outcome};
+use crate::observe::{Allowance, CloseReason};
 
 /// What a shard needs from the kernel, made by the main thread so that errors are reported before anything serves.
 #[derive(Debug)]
@@ -69,26 +69,33 @@ async fn accept(shard: Rc<Shard>, listener: TcpListener) {
 }
 
 fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: Peer) {
+    let open = shard.connections.borrow().len();
+    if open >= shard.connections_max + limits::TURNED_AWAY_MAX {
+        shard.metrics.connection_accepted();
+        shard.metrics.connection_closed(CloseReason::Refused);
+        return;
+    }
     let refusal = if shard.phase.get() == Phase::Stopped {
         Some(Refusal::Draining)
-    } else if shard.connections.borrow().len() >= shard.connections_max {
+    } else if open >= shard.connections_max {
         Some(Refusal::TooManyConnections)
     } else {
         None
     };
-    let shard = shard.clone();
-    drop(match refusal {
-        None => monoio::spawn(connection(shard, stream, peer)),
-        Some(refusal) => monoio::spawn(turn_away(shard, stream, refusal)),
-    });
+    drop(monoio::spawn(connection(shard.clone(), stream, peer, refusal)));
 }
 
-async fn connection(shard: Rc<Shard>, stream: TcpStream, peer: Peer) {
+/// Serves a connection, or answers it with the refusal and closes it without having read a request.
+async fn connection(shard: Rc<Shard>, stream: TcpStream, peer: Peer, refusal: Option<Refusal>) {
     let deadline = shard.tick() + shard.timeouts.idle;
     let watch = Rc::new(Watch::new(Some(stream.as_raw_fd()), deadline));
     let registration = Registration::new(shard.clone(), watch.clone());
     shard.metrics.connection_accepted();
-    let reason = Connection::new(stream, shard.clone(), watch, peer).serve(registration).await;
+    let connection = Connection::new(stream, shard.clone(), watch, peer);
+    let reason = match refusal {
+        None => connection.serve(registration).await,
+        Some(refusal) => connection.turn_away(registration, refusal).await,
+    };
     shard.metrics.connection_closed(reason);
 }
 
@@ -110,16 +117,6 @@ impl Drop for Registration {
     fn drop(&mut self) {
         self.shard.connections.borrow_mut().remove(self.key);
     }
-}
-
-/// Answers a connection that is one too many and closes it, without reading anything.
-async fn turn_away(shard: Rc<Shard>, mut stream: TcpStream, refusal: Refusal) {
-    let bytes = shard.encode_refusal(refusal);
-    shard.metrics.answered(None, Outcome::Refused(refusal));
-    shard.metrics.connection_accepted();
-    let (_, bytes) = stream.write_all(bytes).await;
-    shard.recycle_answer(bytes);
-    shard.metrics.connection_closed(CloseReason::Refused);
 }
 
 async fn returns(shard: Rc<Shard>, mut wire: UnixStream, ring: Arc<ReturnRing>) {
