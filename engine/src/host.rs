@@ -183,6 +183,16 @@ pub fn pin_to(cpu: usize) -> std::io::Result<()> {
     }
 }
 
+/// Switches transparent huge pages off for this process.
+///
+/// The allocator asks for them, and one touched byte then costs 2 MiB: the engine was at 53 MB resident before its
+/// first connection instead of 12. Its working set (one batch, one buffer a connection) gains nothing from them.
+/// Best effort: where it fails, only resident memory suffers.
+pub fn disable_huge_pages() {
+    // SAFETY: this prctl takes plain numbers and touches no memory of ours (prctl(2), PR_SET_THP_DISABLE).
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+}
+
 fn raise_files_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel writes one rlimit, which lives on this stack.
