@@ -61,6 +61,21 @@ pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
+/// The bytes of a registered name or an IPv4 address (RFC 3986 section 3.2.2).
+const NAME_BYTE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = matches!(
+            byte as u8,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9'
+                | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=' | b'%'
+        );
+        byte += 1;
+    }
+    table
+};
+
 /// `uri-host [ ":" port ]` (RFC 9110 section 7.2); empty is allowed there, and by us.
 pub(super) fn is_host(host: &[u8]) -> bool {
     let (name, port) = match host.strip_prefix(b"[") {
@@ -83,8 +98,9 @@ pub(super) fn is_host(host: &[u8]) -> bool {
             None => (host, &[][..]),
         },
     };
-    let name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(byte);
-    name.iter().all(name_byte) && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
+    name.iter().all(|byte| NAME_BYTE[usize::from(*byte)])
+        && port.len() <= 5
+        && port.iter().all(u8::is_ascii_digit)
 }
 
 #[cfg(test)]

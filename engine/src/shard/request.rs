@@ -69,9 +69,12 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
         let target = self.shard.target(head, self.buffer.filled());
         let (reply, next) = match target {
             Ok(Target::Event(route)) => {
+                // A request that came whole is taken when it came: one look at the clock less.
+                let came_whole = self.body_at_hand(head, head_len).is_some();
                 let body = self.read_body(head, head_len).await?;
+                let now = if came_whole { self.began } else { Instant::now() };
                 self.enter(Phase::Outcome);
-                let reply = self.event(head, route, &body).await;
+                let reply = self.event(head, route, &body, now).await;
                 (reply, Some(body.next))
             }
             other => {
@@ -90,8 +93,7 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
     }
 
     /// Takes an event and waits for its outcome as its route promises.
-    async fn event(&mut self, head: &Head, route: usize, body: &Body) -> Reply {
-        let now = Instant::now();
+    async fn event(&mut self, head: &Head, route: usize, body: &Body, now: Instant) -> Reply {
         let success = Success::Protocol(self.shard.routes[route].protocol.success());
         match self.shard.take(head, route, self.buffer.filled(), body, &self.peer, now) {
             Err(reply) => reply,
@@ -301,10 +303,9 @@ impl Shard {
         let preflight = matches!(reply.outcome, Ok(Success::Preflight));
         let origin = head.origin.map(|origin| origin.of(buffer));
         let mut bytes = self.answer_buffer();
-        let mut timestamps = self.timestamps.borrow_mut();
         Answer {
             content,
-            date: timestamps.http_date(Self::unix_nanos()),
+            date: &self.date(),
             request_id: reply.rid.as_ref().map(|rid| &rid.as_bytes()[..]),
             cors: Some(self.cors.grant(origin, preflight)),
             close,
@@ -318,10 +319,9 @@ impl Shard {
     /// The bytes of a refusal to a request whose head could not be read, or to a connection without a request.
     pub(super) fn encode_refusal(&self, refusal: Refusal) -> Vec<u8> {
         let mut bytes = self.answer_buffer();
-        let mut timestamps = self.timestamps.borrow_mut();
         Answer {
             content: Content::Refusal { refusal, retry_after_s: Reply::refusal(refusal).retry_after_s },
-            date: timestamps.http_date(Self::unix_nanos()),
+            date: &self.date(),
             request_id: None,
             cors: None,
             close: true,

@@ -15,7 +15,7 @@ use super::watch::{Tick, Watch, ticks};
 use crate::batch::Feed;
 use crate::config::{Acknowledgement, RecordKey, Settings};
 use crate::handoff::{Returned, Sealed};
-use crate::http::{ContentDecoder, CorsPolicy};
+use crate::http::{ContentDecoder, CorsPolicy, DATE_LEN};
 use crate::lane::LanePort;
 use crate::limits;
 use crate::observe::{Phase, PhaseCell, SealReason, ShardRecorder};
@@ -86,6 +86,8 @@ pub struct Shard {
     /// Start of all times in milliseconds that threads exchange.
     pub epoch: Instant,
     tick: Cell<Tick>,
+    /// The `Date` of answers: the sweep keeps it, late by at most a tick.
+    date: Cell<[u8; DATE_LEN]>,
     answers: RefCell<Vec<Vec<u8>>>,
     sealer: Bell,
 }
@@ -142,6 +144,7 @@ impl Shard {
             connections: RefCell::new(Slab::new()),
             epoch: parts.epoch,
             tick: Cell::new(0),
+            date: Cell::new(*Timestamps::new().http_date(Self::unix_nanos())),
             answers: RefCell::new(Vec::new()),
             sealer: Bell::default(),
             settings,
@@ -153,9 +156,15 @@ impl Shard {
         self.tick.get()
     }
 
+    /// The `Date` of an answer.
+    pub fn date(&self) -> [u8; DATE_LEN] {
+        self.date.get()
+    }
+
     /// The sweep's time moves on.
     pub fn advance_tick(&self) -> Tick {
         self.tick.set(self.tick.get() + 1);
+        self.date.set(*self.timestamps.borrow_mut().http_date(Self::unix_nanos()));
         self.tick.get()
     }
 
