@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     fn check<I: Insert>() {
-        let from: [u8; INPUT] = std::array::from_fn(|at| b'a' + at as u8);
+        let from: [u8; INPUT] = std::array::from_fn(|at| b'a' + u8::try_from(at).unwrap());
         for quoted in 0..1_u32 << BLOCK {
             // As the caller does.
             let mut to = [0; ROOM];
