@@ -29,6 +29,8 @@ pub struct FeedLimits {
     pub linger: Duration,
     /// From a batch's opening to the answer of its requests.
     pub deadline: Duration,
+    /// A call of this sink costs so much that a busy feed gathers records for its linger, even while the lane is idle.
+    pub gathers: bool,
 }
 
 impl FeedLimits {
@@ -207,7 +209,9 @@ impl<T: Copy> Feed<T> {
             return Err(Refusal::Internal);
         }
         let bytes = open.batch.used_bytes() - before;
-        self.pace.count(now);
+        if self.limits.gathers {
+            self.pace.count(now);
+        }
         let slot = &mut self.slots[usize::from(open.batch.origin().slot)];
         slot.waiters.push(waiter);
         if open.batch.len() == self.limits.records_max {
@@ -260,18 +264,22 @@ impl<T: Copy> Feed<T> {
     /// records come in slowly, or because `all_wait`, every client waits for an answer and nothing more can come.
     pub fn seal_due(&mut self, now: Instant, all_wait: bool, sealed: &mut impl FnMut(Sealed, SealReason)) {
         let Some(open) = &self.open else { return };
-        if self.in_flight == 0 && (all_wait || !self.pace.is_busy()) {
+        if self.in_flight == 0 && (all_wait || !self.is_busy()) {
             self.seal(now, SealReason::Idle, sealed);
         } else if now >= open.since + self.limits.linger {
             self.seal(now, SealReason::Age, sealed);
         }
     }
 
+    fn is_busy(&self) -> bool {
+        self.limits.gathers && self.pace.is_busy()
+    }
+
     /// When [`Feed::seal_due`] has to be called at the latest; `None`: nothing is open.
     #[must_use]
     pub fn next_seal(&self) -> Option<Instant> {
         let open = self.open.as_ref()?;
-        let at_once = self.in_flight == 0 && !self.pace.is_busy();
+        let at_once = self.in_flight == 0 && !self.is_busy();
         Some(if at_once { open.since } else { open.since + self.limits.linger })
     }
 

@@ -30,6 +30,7 @@ fn limits() -> FeedLimits {
         record_bytes_max: 100,
         linger: MS(5),
         deadline: MS(1000),
+        gathers: true,
     }
 }
 
