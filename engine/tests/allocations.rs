@@ -2,6 +2,8 @@
 //!
 //! The engine runs in this process under an allocator that counts by thread. Counted, not timed: the figure is zero.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeMap;

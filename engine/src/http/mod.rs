@@ -12,6 +12,8 @@ mod chunked;
 pub mod coding;
 mod cors;
 mod framing;
+#[doc(hidden)]
+pub mod fuzz;
 mod head;
 pub mod refusal;
 mod scan;
