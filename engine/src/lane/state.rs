@@ -285,7 +285,8 @@ impl<S: Sink> Lane<S> {
 /// One attempt's outcome in numbers.
 struct Summary {
     delivered: usize,
-    /// Something failed that was not the record's own fault.
+    /// Something failed that was neither the record's own fault nor its neighbour's. A sink that judges records
+    /// works: otherwise one client's oversized events would open the breaker for everybody.
     sink_failed: bool,
 }
 
@@ -297,7 +298,8 @@ impl Summary {
         };
         let mut sink_failed = false;
         let mut fail = |fault: &Fault| {
-            sink_failed |= fault.whose != Whose::Client && fault.kind != FaultKind::QueueFull;
+            sink_failed |= fault.whose != Whose::Client
+                && !matches!(fault.kind, FaultKind::QueueFull | FaultKind::RecordTooLarge);
         };
         let failed = match delivery {
             Delivery::All => 0,

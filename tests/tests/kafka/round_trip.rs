@@ -26,7 +26,9 @@ const POSTS: usize = 25;
 fn every_record_is_read_back_under_its_key(driver: Driver) {
     let broker = shared_broker();
     let topic = |route: &str| format!("trip-{}-{route}", driver.name());
-    let mut options = engine_options(driver, &broker.brokers(), &topic("none"));
+    // As many large arenas as clients: none has to be refused.
+    let mut options =
+        engine_options(driver, &broker.brokers(), &topic("none")).section("batch", "large_count = 8");
     for route in ROUTES {
         broker.create_topic(&topic(route), 3, &[]);
         options = with_kafka(options, route, route, &broker.brokers(), &topic(route))

@@ -42,6 +42,11 @@ fn a_record_too_large_for_its_topic_is_refused_and_its_neighbours_are_stored() {
         assert_eq!((response.status, response.error().as_str()), (413, "record_too_large"));
     }
     let ledger = load.stop();
+    for (series, value) in engine.metrics() {
+        if value > 0.0 && (series.starts_with("millrun_answers") || series.starts_with("millrun_sink") && !series.contains("duration")) {
+            println!("{series} {value}");
+        }
+    }
     assert_eq!(ledger.stored(), ledger.entries.len(), "small ones are stored: {}", ledger.summary());
     let verdict = judged(&ledger, broker, "large-for-topic", &[]);
     assert_eq!(verdict.duplicates, Vec::<String>::new());
