@@ -12,7 +12,7 @@ use millrun_sinks::{
 };
 
 use super::breaker::{Breaker, Verdict};
-use super::flight::Flight;
+use super::flight::{Flight, Next};
 use super::{Backoff, Gate};
 use crate::handoff::{Returned, Sealed};
 
@@ -248,12 +248,15 @@ impl<S: Sink> Lane<S> {
             Summary { sink_failed: true, .. } => self.breaker.failed(),
             Summary { .. } => Verdict::Unchanged,
         };
-        let again = flight.book(batch.len(), delivery).filter(|_| !closing);
-        let at = again.and_then(|kind| {
-            let at = self.backoff.next(flight.attempts, now, flight.deadline)?;
+        let (again, at) = match flight.book(batch.len(), delivery) {
+            Next::Home => (None, None),
+            Next::AtOnce(kind) => (Some(kind), (now < flight.deadline).then_some(now)),
+            Next::Pause(kind, failures) => (Some(kind), self.backoff.next(failures, now, flight.deadline)),
+        };
+        let at = at.filter(|_| !closing);
+        if let (Some(kind), Some(_)) = (again, at) {
             events.retried(kind);
-            Some(at)
-        });
+        }
         if let Some(at) = at {
             *self.flight(batch.origin()) = Some(flight);
             self.retries += 1;
