@@ -17,6 +17,11 @@ fn a_missing_topic_fails_its_own_route_only_until_somebody_makes_it() {
         let response = client.exchange(&Request::post("/collect?appId=a", format!("missing {number}")));
         assert_eq!(response.status, 503, "{response:?}");
         assert!(response.header("Retry-After").is_some(), "{response:?}");
+        let error = response.error();
+        assert!(
+            ["delivery_failed", "sink_unavailable"].contains(&error.as_str()),
+            "{error}: nothing is in doubt"
+        );
         assert_eq!(other.exchange(&Request::post("/files", "stored")).status, 200);
         assert_eq!(engine.readiness(), Some(200));
         assert_eq!(engine.exchange(&Request::get("/health")).status, 200);
@@ -26,5 +31,7 @@ fn a_missing_topic_fails_its_own_route_only_until_somebody_makes_it() {
         let response = client.exchange(&Request::post("/collect?appId=a", "found"));
         (response.status == 200).then_some(())
     });
-    assert_eq!(records(broker, "missing").iter().filter(|record| record.data() == "found").count(), 1);
+    let records = records(broker, "missing");
+    assert_eq!(records.iter().filter(|record| record.data() == "found").count(), 1);
+    assert!(records.iter().all(|record| record.data() == "found"), "what was refused is not stored");
 }
