@@ -133,7 +133,7 @@ fn announce(engine: &Engine, settings: &Settings) {
     if let Some(admin) = engine.admin_address {
         tracing::info!("live page, /health, /ready, /metrics, /sinks, /config: http://{admin}/");
     } else {
-        tracing::info!("the admin port is switched off")
+        tracing::info!("the admin port is switched off");
     }
 }
 

@@ -242,8 +242,18 @@ fn feed_limits(settings: &Settings, lanes: &[LaneHandle]) -> Vec<(String, FeedLi
         record_bytes_max: lane.capabilities.record_bytes_max.min(settings.limits.record_bytes_max),
         linger: sink.linger,
         deadline: settings.ack.deadline,
+        gathers: gathers(&sink.kind),
     };
     settings.sinks.iter().zip(lanes).map(|(sink, lane)| (sink.name.clone(), limits(sink, lane))).collect()
+}
+
+/// Kinds whose every call wakes threads and makes a request: some 100 us of CPU time, however few records it holds.
+fn gathers(kind: &SinkKind) -> bool {
+    match kind {
+        SinkKind::Null(_) | SinkKind::File(_) => false,
+        #[cfg(feature = "kafka")]
+        SinkKind::Kafka(_) => true,
+    }
 }
 
 fn plan_memory(

@@ -54,3 +54,7 @@ pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 /// Connections beyond `limits.connections_max` that a shard answers 503 at a time; further ones are closed without a
 /// word. Each is held for at most [`LINGER_TIMEOUT`].
 pub const TURNED_AWAY_MAX: usize = 64;
+
+/// Records in one linger from which on a feed counts as busy and gathers. A batch costs its sink some 100 us of CPU
+/// time however few records it holds (wake-ups, a request to the broker): below this, answering at once is worth more.
+pub const BUSY_RECORDS: usize = 16;

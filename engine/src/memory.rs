@@ -229,6 +229,7 @@ mod tests {
             record_bytes_max: 4 << 20,
             linger: Duration::ZERO,
             deadline: Duration::ZERO,
+            gathers: false,
         }
     }
 

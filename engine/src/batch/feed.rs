@@ -6,6 +6,7 @@ use millrun_sinks::{Batch, Delivery, Fate, Fault, FaultKind, Origin, Retry, Whos
 
 use crate::handoff::{Returned, Sealed};
 use crate::http::Refusal;
+use crate::limits;
 use crate::observe::SealReason;
 use crate::protocol::Encode;
 
@@ -28,6 +29,8 @@ pub struct FeedLimits {
     pub linger: Duration,
     /// From a batch's opening to the answer of its requests.
     pub deadline: Duration,
+    /// A call of this sink costs so much that a busy feed gathers records for its linger, even while the lane is idle.
+    pub gathers: bool,
 }
 
 impl FeedLimits {
@@ -82,6 +85,37 @@ pub struct Feed<T> {
     /// By `Origin::slot`: the ordinary batches first, then the large ones.
     slots: Vec<Slot<T>>,
     in_flight: usize,
+    pace: Pace,
+}
+
+/// How many records come in a linger: what tells a quiet feed from a busy one.
+#[derive(Debug)]
+struct Pace {
+    window: Duration,
+    since: Instant,
+    records: usize,
+    before: usize,
+}
+
+impl Pace {
+    fn new(window: Duration, now: Instant) -> Self {
+        Self { window, since: now, records: 0, before: 0 }
+    }
+
+    fn count(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.since);
+        if passed >= self.window {
+            self.before = if passed < 2 * self.window { self.records } else { 0 };
+            self.records = 0;
+            self.since = now;
+        }
+        self.records += 1;
+    }
+
+    /// Waiting for more is worth its while: a batch would hold [`limits::BUSY_RECORDS`] or more.
+    fn is_busy(&self) -> bool {
+        self.records.max(self.before) >= limits::BUSY_RECORDS
+    }
 }
 
 /// The outcome of a record whose deadline passed while its batch was in the lane.
@@ -106,6 +140,7 @@ impl<T: Copy> Feed<T> {
                 .map(|number| slot(if number < limits.count { limits.records_max } else { 1 }))
                 .collect(),
             in_flight: 0,
+            pace: Pace::new(limits.linger, now),
             limits,
         }
     }
@@ -174,6 +209,9 @@ impl<T: Copy> Feed<T> {
             return Err(Refusal::Internal);
         }
         let bytes = open.batch.used_bytes() - before;
+        if self.limits.gathers {
+            self.pace.count(now);
+        }
         let slot = &mut self.slots[usize::from(open.batch.origin().slot)];
         slot.waiters.push(waiter);
         if open.batch.len() == self.limits.records_max {
@@ -222,21 +260,27 @@ impl<T: Copy> Feed<T> {
         sealed(Sealed { batch: open.batch, sealed_at: now, deadline }, reason);
     }
 
-    /// Seals the open batch if its lane has nothing to do or its linger is over.
-    pub fn seal_due(&mut self, now: Instant, sealed: &mut impl FnMut(Sealed, SealReason)) {
+    /// Seals the open batch if its linger is over, or if its lane has nothing to do and waiting is of no use: because
+    /// records come in slowly, or because `all_wait`, every client waits for an answer and nothing more can come.
+    pub fn seal_due(&mut self, now: Instant, all_wait: bool, sealed: &mut impl FnMut(Sealed, SealReason)) {
         let Some(open) = &self.open else { return };
-        if self.in_flight == 0 {
+        if self.in_flight == 0 && (all_wait || !self.is_busy()) {
             self.seal(now, SealReason::Idle, sealed);
         } else if now >= open.since + self.limits.linger {
             self.seal(now, SealReason::Age, sealed);
         }
     }
 
+    fn is_busy(&self) -> bool {
+        self.limits.gathers && self.pace.is_busy()
+    }
+
     /// When [`Feed::seal_due`] has to be called at the latest; `None`: nothing is open.
     #[must_use]
     pub fn next_seal(&self) -> Option<Instant> {
         let open = self.open.as_ref()?;
-        Some(if self.in_flight == 0 { open.since } else { open.since + self.limits.linger })
+        let at_once = self.in_flight == 0 && !self.is_busy();
+        Some(if at_once { open.since } else { open.since + self.limits.linger })
     }
 
     /// Takes a decided batch back: tells each waiter its record's outcome and recycles the batch.

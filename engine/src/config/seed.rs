@@ -56,7 +56,7 @@ impl Seed<'_> {
     fn word(&mut self, variable: &str, path: &[&str], words: &[(&str, &str)]) {
         let Some(value) = self.get(variable) else { return };
         if let Some((_, meaning)) = words.iter().find(|(word, _)| value.eq_ignore_ascii_case(word)) {
-            self.tree.set(path, meaning, variable)
+            self.tree.set(path, meaning, variable);
         } else {
             let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
             self.fail(variable, format!("must be one of {}", words.join(", ")));

@@ -238,7 +238,7 @@ mod tests {
     fn the_longest_answer_fits_its_buffer() {
         let origin = format!("https://{}.example.com", "a".repeat(230));
         let policy =
-            CorsPolicy::new(&Cors { origins: vec![AllowedOrigin::Any], max_age: Duration::from_secs(7200) });
+            CorsPolicy::new(&Cors { origins: vec![AllowedOrigin::Any], max_age: Duration::from_hours(2) });
         for refusal in Refusal::ALL {
             let answer = Answer {
                 request_id: Some(&[b'0'; 32]),

@@ -115,7 +115,7 @@ mod tests {
     use std::time::Duration;
 
     fn policy(origins: &[AllowedOrigin]) -> CorsPolicy {
-        CorsPolicy::new(&Cors { origins: origins.to_vec(), max_age: Duration::from_secs(7200) })
+        CorsPolicy::new(&Cors { origins: origins.to_vec(), max_age: Duration::from_hours(2) })
     }
 
     fn text(grant: Grant<'_>) -> String {

@@ -63,15 +63,17 @@ pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The bytes of a registered name or an IPv4 address (RFC 3986 section 3.2.2).
 const NAME_BYTE: [bool; 256] = {
+    const PUNCTUATION: &[u8] = b"-._~!$&'()*+;=%";
     let mut table = [false; 256];
     let mut byte = 0;
-    while byte < 128 {
-        table[byte] = matches!(
-            byte as u8,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9'
-                | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=' | b'%'
-        );
+    while byte < u8::MAX {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
         byte += 1;
+    }
+    let mut at = 0;
+    while at < PUNCTUATION.len() {
+        table[PUNCTUATION[at] as usize] = true;
+        at += 1;
     }
     table
 };

@@ -197,4 +197,18 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), Refusal::ALL.len(), "names differ");
     }
+
+    #[test]
+    fn the_document_has_every_row_and_no_other() {
+        let document = include_str!("../../../docs/errors.md");
+        let mut documented: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
+        let yes = |yes: bool| if yes { "yes" } else { "no" };
+        for refusal in Refusal::ALL {
+            let Row { status, name, message, retryable, closes } = refusal.row();
+            let line = format!("| `{name}` | {status} | {} | {} | {message} |", yes(retryable), yes(closes));
+            assert!(documented.contains(&&*line), "docs/errors.md lacks: {line}");
+            documented.retain(|documented| *documented != line);
+        }
+        assert!(documented.is_empty(), "docs/errors.md has rows of no error: {documented:?}");
+    }
 }

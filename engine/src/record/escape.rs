@@ -24,12 +24,15 @@
 //! bytes, 3.1 with one exactly every 8, 1.5 for text without any.
 
 use super::block::{BLOCK, Block};
+#[cfg(target_arch = "x86_64")]
+use super::insert::ByShuffles;
+use super::insert::{ByMoves, Insert};
 
 /// Input that a block step may read: a copy of the rest of the block that starts at its last byte.
-const BLOCK_INPUT: usize = 2 * BLOCK;
+const BLOCK_INPUT: usize = super::insert::INPUT;
 
 /// Room that a block step may write: every byte escaped, and the overrun of the last copy.
-const BLOCK_ROOM: usize = 3 * BLOCK;
+const BLOCK_ROOM: usize = super::insert::ROOM;
 
 /// Shortest end that is worth a copy: below it, byte by byte is cheaper.
 const PADDED_MIN: usize = 7;
@@ -211,6 +214,23 @@ fn escape_bytes<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Option<Progr
 /// Escapes blocks while there is input and room for them, up to a byte that a backslash alone does not escape.
 #[inline]
 fn escape_blocks<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
+    #[cfg(target_arch = "x86_64")]
+    if ByShuffles::is_there() {
+        // SAFETY: this processor has what the function is compiled for.
+        return unsafe { escape_blocks_by_shuffles::<ASCII>(input, out) };
+    }
+    escape_blocks_by::<ByMoves, ASCII>(input, out)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "ssse3,popcnt")]
+fn escape_blocks_by_shuffles<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
+    escape_blocks_by::<ByShuffles, ASCII>(input, out)
+}
+
+#[allow(clippy::inline_always, reason = "what it is inlined into decides which instructions it may use")]
+#[inline(always)]
+fn escape_blocks_by<I: Insert, const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
     let out_len = out.len();
     let (mut rest, mut room) = (input, out);
     let mut stop_len = 0;
@@ -233,39 +253,15 @@ fn escape_blocks<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
         if careful != quoted {
             let stop = careful & !quoted;
             stop_len = stop.trailing_zeros() as usize % BLOCK;
-            let shift = insert_backslashes(quoted & ((1 << stop_len) - 1), from, to);
+            let shift = I::insert(quoted & ((1 << stop_len) - 1), from, to);
             room = &mut room[(stop_len + shift).min(2 * BLOCK)..];
             break;
         }
-        let shift = insert_backslashes(quoted, from, to);
+        let shift = I::insert(quoted, from, to);
         rest = &rest[BLOCK..];
         room = &mut room[(BLOCK + shift).min(2 * BLOCK)..];
     }
     Progress { read: input.len() - rest.len() + stop_len, written: out_len - room.len() }
-}
-
-/// Puts a backslash before each byte of the block that `quoted` marks. Returns how many.
-#[inline]
-fn insert_backslashes(mut quoted: u32, from: &[u8; BLOCK_INPUT], to: &mut [u8; BLOCK_ROOM]) -> usize {
-    debug_assert!(quoted < 1 << BLOCK);
-    let mut count = 0;
-    while quoted != 0 {
-        let at = quoted.trailing_zeros() as usize;
-        // SAFETY: `quoted` has marks in its lower 16 bits only, so `at` <= 15, and `count` <= 15, as each turn
-        // takes one mark away: at most 15 + 16 of 32 bytes are read, at most 15 + 15 + 1 + 16 of 48 written.
-        // (Checked, the whole of an event costs 7 % more instructions.)
-        unsafe {
-            let place = to.as_mut_ptr().add(count).add(at);
-            place.write(b'\\');
-            place
-                .add(1)
-                .cast::<[u8; BLOCK]>()
-                .write_unaligned(from.as_ptr().add(at).cast::<[u8; BLOCK]>().read_unaligned());
-        }
-        count += 1;
-        quoted &= quoted - 1;
-    }
-    count
 }
 
 /// Escapes an end that is too short for a block in a copy that is long enough.

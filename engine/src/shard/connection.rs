@@ -87,12 +87,15 @@ pub(super) struct Connection<S> {
     pub(super) served: u64,
     /// When the first byte of the running request was read.
     pub(super) began: Instant,
+    /// When the last bytes of the running request's head were read.
+    pub(super) read_at: Instant,
     /// The client's address, as text.
     pub(super) peer: Peer,
 }
 
 impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
     pub(super) fn new(stream: S, shard: Rc<Shard>, watch: Rc<Watch>, peer: Peer) -> Self {
+        let now = Instant::now();
         Self {
             stream,
             shard,
@@ -101,7 +104,8 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
             own: None,
             scanner: HeadScanner::new(),
             served: 0,
-            began: Instant::now(),
+            began: now,
+            read_at: now,
             peer,
         }
     }
@@ -176,6 +180,7 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
         }
         if !self.buffer.filled().is_empty() {
             self.began = Instant::now();
+            self.read_at = self.began;
         }
     }
 
@@ -196,9 +201,10 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
             if read == 0 {
                 return Err(self.ended_in_head(begun));
             }
+            self.read_at = Instant::now();
             if !begun {
                 begun = true;
-                self.began = Instant::now();
+                self.began = self.read_at;
                 self.enter(Phase::Head);
             }
         }

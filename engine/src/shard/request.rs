@@ -69,10 +69,10 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
         let target = self.shard.target(head, self.buffer.filled());
         let (reply, next) = match target {
             Ok(Target::Event(route)) => {
-                // A request that came whole is taken when it came: one look at the clock less.
+                // A request whose body came with its head is taken when they came: one look at the clock less.
                 let came_whole = self.body_at_hand(head, head_len).is_some();
                 let body = self.read_body(head, head_len).await?;
-                let now = if came_whole { self.began } else { Instant::now() };
+                let now = if came_whole { self.read_at } else { Instant::now() };
                 self.enter(Phase::Outcome);
                 let reply = self.event(head, route, &body, now).await;
                 (reply, Some(body.next))

@@ -218,13 +218,14 @@ impl Shard {
     /// Seals what is due and says when to look again.
     pub fn seal_due(&self, now: Instant) -> Option<Instant> {
         let drains = self.phase.get() == Phase::Stopped;
+        let all_wait = self.tickets.borrow().len() >= self.connections.borrow().len();
         let mut feeds = self.feeds.borrow_mut();
         let mut next: Option<Instant> = None;
         for (sink, feed) in feeds.iter_mut().enumerate() {
             if drains {
                 feed.seal(now, SealReason::Drain, &mut self.launch(sink));
             } else {
-                feed.seal_due(now, &mut self.launch(sink));
+                feed.seal_due(now, all_wait, &mut self.launch(sink));
             }
             if let Some(at) = feed.next_seal() {
                 next = Some(next.map_or(at, |next| next.min(at)));

@@ -30,6 +30,7 @@ fn limits() -> FeedLimits {
         record_bytes_max: 100,
         linger: MS(5),
         deadline: MS(1000),
+        gathers: true,
     }
 }
 
@@ -54,8 +55,12 @@ impl Rig {
     }
 
     fn seal_due(&mut self) {
+        self.seal_due_when(false);
+    }
+
+    fn seal_due_when(&mut self, all_wait: bool) {
         let sealed = &mut self.sealed;
-        self.feed.seal_due(self.now, &mut |batch, reason| sealed.push((batch, reason)));
+        self.feed.seal_due(self.now, all_wait, &mut |batch, reason| sealed.push((batch, reason)));
     }
 
     fn give_back(&mut self, delivery: Delivery) -> Homecoming {
@@ -90,6 +95,31 @@ fn an_idle_lane_gets_its_batch_at_once_and_a_busy_one_after_the_linger() {
     rig.seal_due();
     assert_eq!(rig.reasons(), [SealReason::Idle, SealReason::Age]);
     assert_eq!(rig.feed.next_seal(), None);
+}
+
+#[test]
+fn a_busy_feed_gathers_for_its_linger_unless_everybody_waits() {
+    let mut rig = Rig::new(FeedLimits { records_max: 1000, arena_bytes: 10_000, ..limits() });
+    for waiter in 0..u32::try_from(crate::limits::BUSY_RECORDS).unwrap() {
+        rig.append(3, waiter).unwrap();
+    }
+    rig.seal_due();
+    assert!(rig.sealed.is_empty(), "more is coming");
+    assert_eq!(rig.feed.next_seal(), Some(rig.now + MS(5)));
+    rig.seal_due_when(true);
+    assert_eq!(rig.reasons(), [SealReason::Idle], "nothing more can come");
+    rig.give_back(Delivery::All);
+    rig.append(3, 100).unwrap();
+    rig.seal_due();
+    assert!(rig.sealed.is_empty());
+    rig.now += MS(5);
+    rig.seal_due();
+    assert_eq!(rig.reasons(), [SealReason::Age]);
+    rig.give_back(Delivery::All);
+    rig.now += MS(100);
+    rig.append(3, 101).unwrap();
+    rig.seal_due();
+    assert_eq!(rig.reasons(), [SealReason::Idle], "it is quiet again");
 }
 
 #[test]

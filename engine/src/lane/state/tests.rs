@@ -144,12 +144,12 @@ fn run<S: Sink>(
 
 #[test]
 fn a_partial_failure_retries_only_what_failed() {
-    let sink = Scripted::new(|attempt, submission: &Submission| match attempt {
-        1 => Delivery::Some(vec![(1, AGAIN)]),
-        _ => {
-            assert_eq!(submission.records, Records::Only(vec![1]));
-            Delivery::All
+    let sink = Scripted::new(|attempt, submission: &Submission| {
+        if attempt == 1 {
+            return Delivery::Some(vec![(1, AGAIN)]);
         }
+        assert_eq!(submission.records, Records::Only(vec![1]));
+        Delivery::All
     });
     let (mut lane, gate, now) = (Lane::new(sink, limits()), Gate::new(100), Instant::now());
     lane.accept(sealed(0, &[b"a", b"b", b"c"], now, now + MS(1000)), now, &mut Counted::default());

@@ -1,0 +1,144 @@
+//! A warm shard allocates and frees nothing per request, and neither does its lane.
+//!
+//! The engine runs in this process under an allocator that counts by thread. Counted, not timed: the figure is zero.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use millrun::config::{Sources, load};
+
+/// Thread ids are below `kernel.pid_max`, which is at most 2^22; two threads that meet in a slot would only count more.
+const SLOTS: usize = 1 << 16;
+static CALLS: [AtomicU64; SLOTS] = [const { AtomicU64::new(0) }; SLOTS];
+
+thread_local! {
+    static THREAD: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+fn count() {
+    let slot = THREAD.try_with(|thread| {
+        if thread.get() == 0 {
+            // SAFETY: gettid takes nothing and can't fail.
+            let id = unsafe { libc::syscall(libc::SYS_gettid) };
+            thread.set(usize::try_from(id).unwrap_or(0) % SLOTS);
+        }
+        thread.get()
+    });
+    // A thread that is ending has no slot any more, and is none that is watched.
+    if let Ok(slot) = slot {
+        CALLS[slot].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations and frees so far, by name of the engine's threads.
+fn calls() -> BTreeMap<String, u64> {
+    let mut calls = BTreeMap::new();
+    for thread in std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap()) {
+        // A thread may end between the two looks.
+        let Ok(name) = std::fs::read_to_string(thread.path().join("comm")) else { continue };
+        let id: usize = thread.file_name().to_str().unwrap().parse().unwrap();
+        let name = name.trim();
+        if name.starts_with("shard-") || name.starts_with("lane-") {
+            *calls.entry(name.to_owned()).or_default() += CALLS[id % SLOTS].load(Ordering::Relaxed);
+        }
+    }
+    calls
+}
+
+/// Starts an engine that lives until the process ends.
+fn start(driver: &str, name: &str) -> SocketAddr {
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nshards = 1\ndriver = \"{driver}\"\n[admin]\nlisten = \"\"\n\
+         [cors]\norigins = [\"https://*.example.com\"]\n\
+         [route.events]\npath = \"/collect\"\nsink = \"{name}\"\n[sink.{name}]\nkind = \"null\"\n"
+    );
+    let sources = Sources { file: Some(("test".into(), text)), ..Sources::default() };
+    let loaded = load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
+    let engine = millrun::engine::start(loaded).unwrap_or_else(|error| panic!("{error}"));
+    let address = engine.address;
+    std::mem::forget(engine);
+    address
+}
+
+fn post(stream: &mut TcpStream, request: &[u8], answer: &mut [u8]) {
+    stream.write_all(request).unwrap();
+    let mut len = 0;
+    while !answer[..len].ends_with(b"\r\n\r\n") {
+        let read = stream.read(&mut answer[len..]).unwrap();
+        assert!(read > 0, "the engine closed the connection");
+        len += read;
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&answer[..len]));
+}
+
+#[test]
+fn a_warm_shard_and_its_lane_allocate_nothing_per_request() {
+    let body = format!("[{{\"event_id\":\"1\",\"text\":\"{}\"}}]", "x".repeat(1000));
+    let request = format!(
+        "POST /collect?platform=Web&appId=a&upload_timestamp=1795411980908 HTTP/1.1\r\nHost: localhost\r\n\
+         Origin: https://shop.example.com\r\nUser-Agent: test\r\nX-Forwarded-For: 192.0.2.1\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for (driver, name) in [("io_uring", "uring"), ("epoll", "epoll")] {
+        let address = start(driver, name);
+        let mut stream = TcpStream::connect(address).unwrap();
+        let mut answer = [0; 4096];
+        for _ in 0..500 {
+            post(&mut stream, request.as_bytes(), &mut answer);
+        }
+        // Both engines have a shard-0: their calls are added up, and the one before is idle.
+        let before = calls();
+        for _ in 0..1000 {
+            post(&mut stream, request.as_bytes(), &mut answer);
+        }
+        let after = calls();
+        assert!(
+            after.keys().any(|name| name == "shard-0") && after.contains_key(&format!("lane-{name}")),
+            "{after:?}"
+        );
+        for (thread, calls) in &after {
+            assert_eq!(
+                calls - before[thread],
+                0,
+                "{driver}: {thread} allocated or freed during 1,000 requests"
+            );
+        }
+    }
+}
