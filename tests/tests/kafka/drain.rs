@@ -1,10 +1,10 @@
 //! SIGTERM while requests wait for Kafka.
 
-use support::load::{Load, LoadOptions};
+use support::load::Load;
 use support::poll::PATIENCE;
 use support::{Driver, Engine, on_both_drivers, poll_until};
 
-use super::{engine_options, judged, shared_broker};
+use super::{engine_options, judged, patient_load, shared_broker};
 
 on_both_drivers!(a_drain_under_load_answers_what_it_accepted);
 
@@ -14,7 +14,7 @@ fn a_drain_under_load_answers_what_it_accepted(driver: Driver) {
     broker.create_topic(&topic, 2, &[]);
     let options = engine_options(driver, &broker.brokers(), &topic).server("drain_delay_ms = 500");
     let mut engine = Engine::start(&options);
-    let load = Load::start(engine.address(), LoadOptions { connections: 16, ..LoadOptions::default() });
+    let load = Load::start(engine.address(), patient_load());
     poll_until("the load to run", PATIENCE, || (load.stored() >= 500).then_some(()));
     engine.terminate();
     let status = engine.wait(PATIENCE);

@@ -17,7 +17,7 @@ use super::{engine_options, judged, metric, patient_load, printed_memory_bytes, 
 on_both_drivers!(a_killed_broker_costs_no_acknowledged_event);
 
 /// A broker's start included.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = Duration::from_mins(1);
 
 /// Waits until `count` more events were answered 200.
 fn progress(load: &Load, count: u64, what: &str) {

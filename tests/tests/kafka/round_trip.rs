@@ -67,7 +67,7 @@ fn every_record_is_read_back_under_its_key(driver: Driver) {
 /// A post, and what its record's `data` must be.
 fn request(route: &str, client: usize, post: usize) -> (Request, String) {
     let id = format!("{route}-{client}-{post}");
-    let app = (post % 5 != 0).then(|| format!("app-{}", post % 5));
+    let app = (!post.is_multiple_of(5)).then(|| format!("app-{}", post % 5));
     let target = format!("/{route}?platform=Web{}", app.map_or(String::new(), |app| format!("&appId={app}")));
     let text = match post % 8 {
         0 => body_of(&id),
@@ -80,7 +80,7 @@ fn request(route: &str, client: usize, post: usize) -> (Request, String) {
         6 => format!("{id}{}", "\u{1}".repeat(3_000)),
         _ => format!("{id}{}", "z".repeat(40_000)),
     };
-    if post % 3 == 0 {
+    if post.is_multiple_of(3) {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         gzip.write_all(text.as_bytes()).unwrap();
         (Request::post(&target, gzip.finish().unwrap()).header("Content-Encoding", "gzip"), text)

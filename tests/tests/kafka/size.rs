@@ -22,7 +22,7 @@ fn a_record_too_large_for_its_sink_is_refused_at_once() {
         assert_eq!((response.status, response.error().as_str()), (413, "record_too_large"));
         assert_eq!(client.exchange(&Request::post("/collect?appId=a", "x".repeat(18_000))).status, 200);
     }
-    assert_eq!(metric(&engine, "millrun_sink_failed_records_total", &[]), 0.0, "the sink never saw it");
+    assert!(metric(&engine, "millrun_sink_failed_records_total", &[]) < 1.0, "the sink never saw it");
     assert_eq!(super::records(broker, "large-for-sink").len(), 3);
 }
 
@@ -49,7 +49,9 @@ fn a_record_too_large_for_its_topic_is_refused_and_its_neighbours_are_stored() {
             })
         })
         .collect();
-    posters.into_iter().for_each(|poster| poster.join().unwrap());
+    for poster in posters {
+        poster.join().unwrap();
+    }
     let goal = load.answered() + 100;
     poll_until("the neighbours' answers", PATIENCE, || (load.answered() >= goal).then_some(()));
     let ledger = load.stop();
