@@ -160,6 +160,11 @@ fn check(loaded: &Loaded, connect: bool) -> ExitCode {
     if !connect {
         return ExitCode::SUCCESS;
     }
+    // A fault has a few words; what exactly the sink said, and the way out, is in the log.
+    if let Err(error) = log::init(&settings.log) {
+        eprintln!("error: {error}");
+        return ExitCode::from(MISUSED);
+    }
     let mut reached = true;
     for sink in &settings.sinks {
         match reach(sink) {

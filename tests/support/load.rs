@@ -28,6 +28,9 @@ pub struct LoadOptions {
     pub events_max: u64,
     /// How long a client waits for an answer.
     pub timeout: Duration,
+    /// How long a connection rests after a refusal, as clients do: without it, a load spends the machine on being
+    /// refused, while the server that it waits for wants to start on the same machine.
+    pub refused_pause: Duration,
 }
 
 impl Default for LoadOptions {
@@ -38,6 +41,7 @@ impl Default for LoadOptions {
             connections: 8,
             events_max: 1_000_000,
             timeout: Duration::from_secs(30),
+            refused_pause: Duration::ZERO,
         }
     }
 }
@@ -150,6 +154,9 @@ impl Shared {
             Ok(response) => self.note(&response, ledger),
             Err(reason) => (Outcome::Unanswered(silence(reason, &sent)), false),
         };
+        if matches!(outcome, Outcome::Answered { status: 400.., .. }) {
+            thread::sleep(self.options.refused_pause);
+        }
         ledger.entries.insert(id, outcome);
         reusable.then_some(client)
     }

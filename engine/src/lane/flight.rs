@@ -19,6 +19,21 @@ pub(super) struct Flight {
     failed: Vec<(u32, Fault)>,
     /// Records that may be tried again, ascending, each with why it failed last.
     pending: Vec<(u32, Fault)>,
+    /// Most records of the next attempt; see [`Flight::book`].
+    together_max: usize,
+    /// How often the batch had to pause.
+    pauses: u32,
+}
+
+/// How a batch goes on after an attempt, and why the first of the records that are still pending failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Every record is decided.
+    Home,
+    /// At once: the sink works, what failed was the company of other records.
+    AtOnce(FaultKind),
+    /// After the pause that follows this many failures.
+    Pause(FaultKind, u32),
 }
 
 impl Flight {
@@ -30,25 +45,40 @@ impl Flight {
             submitted: Records::All,
             failed: Vec::new(),
             pending: Vec::new(),
+            together_max: usize::MAX,
+            pauses: 0,
         }
     }
 
-    /// Begins an attempt: all records at first, afterwards those that are pending. Returns what to submit.
+    /// Begins an attempt: all records at first, afterwards those that are pending, or the first of them. Returns what
+    /// to submit.
     pub(super) fn start_attempt(&mut self, now: Instant) -> Records {
         self.submitted_at = now;
         self.attempts += 1;
         if self.attempts > 1 {
-            self.submitted = Records::Only(self.pending.drain(..).map(|(index, _)| index).collect());
+            let count = self.pending.len().min(self.together_max);
+            self.submitted = Records::Only(self.pending.drain(..count).map(|(index, _)| index).collect());
         }
         self.submitted.clone()
     }
 
-    /// Books the outcome of the running attempt on a batch of `records`. Where some of them may be tried again: why
-    /// the first of those failed.
-    pub(super) fn book(&mut self, records: usize, delivery: Delivery) -> Option<FaultKind> {
-        debug_assert!(self.pending.is_empty(), "what was pending has been submitted");
+    /// Books the outcome of the running attempt on a batch of `records`, and says how to go on.
+    ///
+    /// Records that were refused because they were too large *together* are tried in halves, and halves of those, and
+    /// in twice as many after each attempt that was not: one of 64 that is too large by itself costs 24 attempts
+    /// at most.
+    pub(super) fn book(&mut self, records: usize, delivery: Delivery) -> Next {
+        let submitted = match &self.submitted {
+            Records::All => records,
+            Records::Only(only) => only.len(),
+        };
+        let (mut again, mut too_large_together) = (false, false);
         let mut sort = |index: u32, fault: Fault| match fault.retry {
-            Retry::Yes => self.pending.push((index, fault)),
+            Retry::Yes => {
+                again = true;
+                too_large_together |= fault.kind == FaultKind::RecordTooLarge;
+                self.pending.push((index, fault));
+            }
             Retry::Client | Retry::No => self.failed.push((index, fault)),
         };
         match delivery {
@@ -60,7 +90,18 @@ impl Flight {
             },
             Delivery::Some(failed) => failed.into_iter().for_each(|(index, fault)| sort(index, fault)),
         }
-        self.pending.first().map(|(_, fault)| fault.kind)
+        self.pending.sort_unstable_by_key(|(index, _)| *index);
+        self.together_max =
+            if too_large_together { (submitted / 2).max(1) } else { self.together_max.saturating_mul(2) };
+        match self.pending.first() {
+            None => Next::Home,
+            Some((_, fault)) if !again || (too_large_together && submitted > 1) => Next::AtOnce(fault.kind),
+            // One by itself can be in the company of other batches' records: time parts them.
+            Some((_, fault)) => {
+                self.pauses += 1;
+                Next::Pause(fault.kind, self.pauses)
+            }
+        }
     }
 
     /// The final account of a batch of `records`. What is still pending has failed for good.
@@ -91,17 +132,17 @@ mod tests {
         assert_eq!(flight.start_attempt(Instant::now()), Records::All);
         assert_eq!(
             flight.book(4, Delivery::Some(vec![(0, LARGE), (1, AGAIN), (3, AGAIN)])),
-            Some(FaultKind::Throttled)
+            Next::Pause(FaultKind::Throttled, 1)
         );
         assert_eq!(flight.start_attempt(Instant::now()), Records::Only(vec![1, 3]));
-        assert_eq!(flight.book(4, Delivery::Some(vec![(3, LATE)])), None);
+        assert_eq!(flight.book(4, Delivery::Some(vec![(3, LATE)])), Next::Home);
         assert_eq!(flight.conclude(4), Delivery::Some(vec![(0, LARGE), (3, LATE)]));
     }
 
     #[test]
     fn giving_up_turns_pending_into_failed() {
         let mut flight = flight();
-        assert_eq!(flight.book(2, Delivery::None(AGAIN)), Some(FaultKind::Throttled));
+        assert_eq!(flight.book(2, Delivery::None(AGAIN)), Next::Pause(FaultKind::Throttled, 1));
         assert_eq!(flight.conclude(2), Delivery::None(AGAIN));
     }
 
@@ -109,9 +150,58 @@ mod tests {
     fn a_second_attempt_that_fails_whole_fails_only_what_it_submitted() {
         let mut flight = flight();
         flight.start_attempt(Instant::now());
-        assert_eq!(flight.book(3, Delivery::Some(vec![(2, AGAIN)])), Some(FaultKind::Throttled));
+        assert_eq!(flight.book(3, Delivery::Some(vec![(2, AGAIN)])), Next::Pause(FaultKind::Throttled, 1));
         assert_eq!(flight.start_attempt(Instant::now()), Records::Only(vec![2]));
-        assert_eq!(flight.book(3, Delivery::None(LATE)), None);
+        assert_eq!(flight.book(3, Delivery::None(LATE)), Next::Home);
         assert_eq!(flight.conclude(3), Delivery::Some(vec![(2, LATE)]));
+    }
+
+    /// A sink that takes requests of at most `request_max` bytes; these are the records' sizes.
+    fn attempts_until_home(sizes: &[usize], request_max: usize) -> (u32, Delivery) {
+        let crowd = Fault::new(FaultKind::RecordTooLarge, Whose::Operator, Retry::Yes, Fate::NotStored);
+        let mut flight = flight();
+        loop {
+            let submitted: Vec<usize> = match flight.start_attempt(Instant::now()) {
+                Records::All => (0..sizes.len()).collect(),
+                Records::Only(only) => only.iter().map(|index| *index as usize).collect(),
+            };
+            assert!(submitted.is_sorted() && !submitted.is_empty());
+            let fits = submitted.iter().map(|index| sizes[*index]).sum::<usize>() <= request_max;
+            let delivery = match (fits, submitted.len()) {
+                (true, _) => Delivery::All,
+                (false, 1) => Delivery::None(LARGE),
+                (false, _) => Delivery::None(crowd),
+            };
+            match flight.book(sizes.len(), delivery) {
+                Next::Home => return (flight.attempts, flight.conclude(sizes.len())),
+                Next::AtOnce(FaultKind::RecordTooLarge) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_too_large_is_parted_from_its_neighbours() {
+        for large in 0..64 {
+            let mut sizes = [1; 64];
+            sizes[large] = 1000;
+            let (attempts, delivery) = attempts_until_home(&sizes, 100);
+            assert_eq!(delivery, Delivery::Some(vec![(u32::try_from(large).unwrap(), LARGE)]));
+            assert!(attempts <= 24, "{attempts} attempts for the one at {large}");
+        }
+    }
+
+    #[test]
+    fn records_that_are_too_large_only_together_are_all_delivered() {
+        let (attempts, delivery) = attempts_until_home(&[10; 64], 100);
+        assert_eq!((attempts, delivery), (17, Delivery::All));
+    }
+
+    #[test]
+    fn a_single_record_in_strange_company_pauses() {
+        let crowd = Fault::new(FaultKind::RecordTooLarge, Whose::Operator, Retry::Yes, Fate::NotStored);
+        let mut flight = flight();
+        flight.start_attempt(Instant::now());
+        assert_eq!(flight.book(1, Delivery::None(crowd)), Next::Pause(FaultKind::RecordTooLarge, 1));
     }
 }

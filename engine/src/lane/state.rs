@@ -12,7 +12,7 @@ use millrun_sinks::{
 };
 
 use super::breaker::{Breaker, Verdict};
-use super::flight::Flight;
+use super::flight::{Flight, Next};
 use super::{Backoff, Gate};
 use crate::handoff::{Returned, Sealed};
 
@@ -248,12 +248,15 @@ impl<S: Sink> Lane<S> {
             Summary { sink_failed: true, .. } => self.breaker.failed(),
             Summary { .. } => Verdict::Unchanged,
         };
-        let again = flight.book(batch.len(), delivery).filter(|_| !closing);
-        let at = again.and_then(|kind| {
-            let at = self.backoff.next(flight.attempts, now, flight.deadline)?;
+        let (again, at) = match flight.book(batch.len(), delivery) {
+            Next::Home => (None, None),
+            Next::AtOnce(kind) => (Some(kind), (now < flight.deadline).then_some(now)),
+            Next::Pause(kind, failures) => (Some(kind), self.backoff.next(failures, now, flight.deadline)),
+        };
+        let at = at.filter(|_| !closing);
+        if let (Some(kind), Some(_)) = (again, at) {
             events.retried(kind);
-            Some(at)
-        });
+        }
         if let Some(at) = at {
             *self.flight(batch.origin()) = Some(flight);
             self.retries += 1;
@@ -285,7 +288,8 @@ impl<S: Sink> Lane<S> {
 /// One attempt's outcome in numbers.
 struct Summary {
     delivered: usize,
-    /// Something failed that was not the record's own fault.
+    /// Something failed that was neither the record's own fault nor its neighbour's. A sink that judges records
+    /// works: otherwise one client's oversized events would open the breaker for everybody.
     sink_failed: bool,
 }
 
@@ -297,7 +301,8 @@ impl Summary {
         };
         let mut sink_failed = false;
         let mut fail = |fault: &Fault| {
-            sink_failed |= fault.whose != Whose::Client && fault.kind != FaultKind::QueueFull;
+            sink_failed |= fault.whose != Whose::Client
+                && !matches!(fault.kind, FaultKind::QueueFull | FaultKind::RecordTooLarge);
         };
         let failed = match delivery {
             Delivery::All => 0,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use millrun_sinks::Fault;
+use millrun_sinks::{Fate, Fault};
 use slab::Slab;
 
 use super::buffer::BufferPool;
@@ -238,8 +238,15 @@ impl Shard {
     pub fn take_home(&self, returned: Returned) {
         let sink = usize::from(returned.lane);
         let mut tickets = self.tickets.borrow_mut();
-        let mut resolve = |ticket, outcome: Result<(), Fault>| tickets.decide(ticket, outcome);
+        let mut unknown = 0;
+        let mut resolve = |ticket, outcome: Result<(), Fault>| {
+            unknown += u64::from(outcome.is_err_and(|fault| fault.fate == Fate::Unknown));
+            tickets.decide(ticket, outcome);
+        };
         let homecoming = self.feeds.borrow_mut()[sink].returned(returned, &mut resolve);
+        if unknown > 0 {
+            self.metrics.delivery_unknown(sink, unknown);
+        }
         if homecoming.late_deliveries > 0 {
             self.metrics.delivered_late(sink, homecoming.late_deliveries as u64);
         }

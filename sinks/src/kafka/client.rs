@@ -231,7 +231,8 @@ impl Producer {
                 let outcome = fault::of_report(report).map_err(|fault| {
                     // SAFETY: as above; the text is lent as long as the message.
                     let text = unsafe { lossy(rd::rd_kafka_message_produce_errstr(message)) };
-                    observer.failed(fault, code, &text)
+                    // Only brokers send a text; librdkafka's own errors have none.
+                    observer.failed(fault, code, if text.is_empty() { code.text() } else { &text })
                 });
                 delivered += usize::from(outcome.is_ok());
                 if let Some(settled) = self.in_flight.report(slot, index, outcome) {
