@@ -89,6 +89,9 @@ fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: Peer) {
 async fn connection(shard: Rc<Shard>, stream: TcpStream, peer: Peer, refusal: Option<Refusal>) {
     let deadline = shard.tick() + shard.timeouts.idle;
     let watch = Rc::new(Watch::new(Some(stream.as_raw_fd()), deadline));
+    if refusal.is_some() {
+        watch.turn_away();
+    }
     let registration = Registration::new(shard.clone(), watch.clone());
     shard.metrics.connection_accepted();
     let connection = Connection::new(stream, shard.clone(), watch, peer);
@@ -173,8 +176,10 @@ async fn sweep(shard: Rc<Shard>, stop_by: Duration) -> usize {
         if stopping {
             shard.ring_sealer();
             let since = *stopping_since.get_or_insert(now);
-            let open = shard.connections.borrow().len();
-            if (open == 0 && shard.is_empty()) || now >= since + stop_by {
+            // Connections that come in now are only turned away. Clients that come back at once would otherwise hold
+            // the process until its deadline.
+            let serves = shard.connections.borrow().iter().any(|(_, watch)| !watch.is_turned_away());
+            if (!serves && shard.is_empty()) || now >= since + stop_by {
                 return shard.tickets.borrow().len();
             }
         }

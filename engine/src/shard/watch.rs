@@ -48,6 +48,7 @@ pub struct Watch {
     phase: Cell<Phase>,
     deadline: Cell<Tick>,
     cut: Cell<Option<Cut>>,
+    turned_away: Cell<bool>,
     /// When the body began, and what has come since.
     body_since: Cell<Tick>,
     body_bytes: Cell<u64>,
@@ -69,6 +70,7 @@ impl Watch {
             phase: Cell::new(Phase::Idle),
             deadline: Cell::new(deadline),
             cut: Cell::new(None),
+            turned_away: Cell::new(false),
             body_since: Cell::new(0),
             body_bytes: Cell::new(0),
         }
@@ -90,6 +92,16 @@ impl Watch {
     /// More of the body has come.
     pub fn received(&self, bytes: usize) {
         self.body_bytes.set(self.body_bytes.get() + bytes as u64);
+    }
+
+    /// The connection is told to go elsewhere: no request of its own is taken.
+    pub fn turn_away(&self) {
+        self.turned_away.set(true);
+    }
+
+    /// Whether [`Watch::turn_away`] was called.
+    pub fn is_turned_away(&self) -> bool {
+        self.turned_away.get()
     }
 
     /// What it waits for.
