@@ -92,6 +92,7 @@ pub fn start<S: Sink>(
             };
             let _ = report.send(Ok(sink.capabilities()));
             drop(report);
+            let _guard = EndsWithTheProcess;
             run(lane, sink, &stopper)
         })
         .map_err(|source| StartError::Thread { sink: name.clone(), source })?;
@@ -100,6 +101,19 @@ pub fn start<S: Sink>(
         Ok(Err(source)) => Err(StartError::Open { sink: name, source }),
         Err(_) => {
             Err(StartError::Thread { sink: name, source: std::io::Error::other("it ended before it began") })
+        }
+    }
+}
+
+/// A lane that panics takes the process with it: its batches would never come back, and a new process can do better.
+/// Nothing that was answered is lost by it.
+struct EndsWithTheProcess;
+
+impl Drop for EndsWithTheProcess {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a lane panicked: the process ends");
+            std::process::exit(1);
         }
     }
 }
