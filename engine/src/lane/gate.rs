@@ -42,7 +42,8 @@ impl Gate {
 
     /// Asked by a shard for each request.
     pub fn admit(&self, now_ms: u64) -> Admission {
-        // Relaxed: the number itself is the whole message, no other memory hangs on it.
+        // Relaxed: the number itself is the whole message, no other memory hangs on it. Whoever changes it does so by
+        // read-modify-write, so that of a probe and a verdict in the same moment the later one stands.
         let until = self.open_until_ms.load(Ordering::Relaxed);
         if until == 0 {
             return Admission::Pass;
@@ -51,7 +52,7 @@ impl Gate {
             return Admission::Refused { retry_after_ms: until - now_ms };
         }
         let next = now_ms + self.probe_ms;
-        match self.open_until_ms.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed) {
+        match self.open_until_ms.compare_exchange(until, next, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Admission::Probe,
             Err(0) => Admission::Pass,
             Err(until) => Admission::Refused { retry_after_ms: until.saturating_sub(now_ms).max(1) },
@@ -60,12 +61,12 @@ impl Gate {
 
     /// Said by the lane: requests pass.
     pub fn close(&self) {
-        self.open_until_ms.store(0, Ordering::Relaxed);
+        self.open_until_ms.swap(0, Ordering::AcqRel);
     }
 
     /// Said by the lane: requests are refused until `until_ms`.
     pub fn open(&self, until_ms: u64) {
-        self.open_until_ms.store(until_ms.max(1), Ordering::Relaxed);
+        self.open_until_ms.swap(until_ms.max(1), Ordering::AcqRel);
     }
 
     /// True while requests are refused, for the metrics.
