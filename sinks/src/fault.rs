@@ -89,6 +89,19 @@ pub enum Whose {
     Engine,
 }
 
+impl Whose {
+    /// For people.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Client => "the record's own fault",
+            Self::Sink => "the sink's fault or the network's: it passes",
+            Self::Operator => "for the operator to mend",
+            Self::Engine => "a defect of the engine",
+        }
+    }
+}
+
 /// Whether the same record can succeed if it is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Retry {
@@ -110,9 +123,20 @@ pub enum Fate {
     Unknown,
 }
 
+impl Fate {
+    /// For people.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NotStored => "not stored",
+            Self::Unknown => "may be stored",
+        }
+    }
+}
+
 /// A failed delivery of one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("{} ({whose:?}, retry {retry:?}, {fate:?})", kind.name())]
+#[error("{} ({}, {})", kind.name(), whose.text(), fate.text())]
 pub struct Fault {
     /// What happened.
     pub kind: FaultKind,
