@@ -13,6 +13,9 @@ const PREFIX: &str = "MILLRUN_";
 /// Variables with the prefix that are not keys.
 const OTHERS: [&str; 2] = ["MILLRUN_CONFIG", "MILLRUN_BIN"];
 
+/// What Kubernetes puts into every container beside a service that is called `millrun`.
+const SERVICE_LINKS: [&str; 2] = ["MILLRUN_SERVICE_", "MILLRUN_PORT"];
+
 /// The layer of the environment's own variables.
 pub(super) fn tree(
     environment: &BTreeMap<String, String>,
@@ -22,7 +25,10 @@ pub(super) fn tree(
     let mut tree = Tree::default();
     for (variable, value) in environment {
         let Some(rest) = variable.strip_prefix(PREFIX) else { continue };
-        if OTHERS.contains(&variable.as_str()) || variable.starts_with("MILLRUN_TEST_") {
+        if OTHERS.contains(&variable.as_str())
+            || SERVICE_LINKS.iter().any(|link| variable.starts_with(link))
+            || variable.starts_with("MILLRUN_TEST_")
+        {
             continue;
         }
         let parts: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();

@@ -105,6 +105,10 @@ impl Seed<'_> {
                 self.fail(variable, format!("this version has no {name} sink; it writes to Kafka (AWS_MSK_BROKERS) and to local files"));
             }
             _ => {
+                if self.get("AWS_MSK_TOPIC").is_some() {
+                    // Half a drop-in must not quietly become local files on a container's disk.
+                    self.fail("AWS_MSK_TOPIC", "needs AWS_MSK_BROKERS, which is not set");
+                }
                 self.word(
                     "STREAM_ACK_ENABLE",
                     &["route", "collect", "ack"],

@@ -151,6 +151,16 @@ fn the_environment_wins_over_the_file_and_finds_named_sections() {
 }
 
 #[test]
+fn the_links_of_a_kubernetes_service_are_no_keys_of_ours() {
+    let links = [
+        ("MILLRUN_SERVICE_HOST", "10.0.0.1"),
+        ("MILLRUN_PORT", "tcp://10.0.0.1:80"),
+        ("MILLRUN_PORT_8088_TCP_ADDR", "10.0.0.1"),
+    ];
+    assert_eq!(settings("", &links), settings("", &[]));
+}
+
+#[test]
 fn secrets_are_never_shown() {
     let file = "[route.a]\npath = \"/a\"\nsink = \"k\"\n[sink.k]\nkind = \"kafka\"\nbrokers = \"b\"\ntopic = \"t\"\n\
                 [sink.k.sasl]\nmechanism = \"PLAIN\"\nusername = \"u\"\npassword = \"hunter2\"\n\
@@ -213,6 +223,7 @@ fn the_seed_systems_variables_are_checked() {
         (&[("AWS_KINESIS_STREAM_NAME", "s")], "this version has no Kinesis sink"),
         (&[("AWS_S3_BUCKET", "s")], "this version has no S3 sink"),
         (&[("AWS_MSK_BROKERS", "b:1")], "AWS_MSK_TOPIC: is missing"),
+        (&[("AWS_MSK_TOPIC", "t")], "needs AWS_MSK_BROKERS"),
         (&[("DEV_MODE", "maybe")], "must be one of Yes, No"),
         (&[("STREAM_ACK_ENABLE", "maybe")], "must be one of true, false"),
         (&[("SERVER_CORS_ORIGIN", "(")], "does not begin with http"),
