@@ -1,0 +1,1 @@
+//! What was answered against what was stored.
