@@ -145,9 +145,9 @@ fn escape<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Option<Progress> {
 #[inline]
 fn escape_blocks<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
     #[cfg(target_arch = "x86_64")]
-    if shuffles::are_there() {
-        // SAFETY: this processor has what the function is compiled for.
-        return unsafe { shuffles::escape_blocks::<ASCII>(input, out) };
+    if let Some(level) = shuffles::Level::of_this_processor() {
+        // SAFETY: this processor has it.
+        return unsafe { shuffles::escape_blocks::<ASCII>(level, input, out) };
     }
     moves::escape_blocks::<ASCII>(input, out)
 }

@@ -7,9 +7,11 @@
 //! ```
 
 use std::arch::x86_64::{
-    __m128i, _mm_cmpeq_epi8, _mm_cmpgt_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8,
-    _mm_set_epi64x, _mm_set1_epi8, _mm_setr_epi8, _mm_shuffle_epi8, _mm_storeu_si128, _mm_unpackhi_epi64,
-    _mm_unpacklo_epi64,
+    __m128i, __m256i, _mm_cmpeq_epi8, _mm_cmpgt_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8,
+    _mm_set_epi64x, _mm_set1_epi8, _mm_shuffle_epi8, _mm_storeu_si128, _mm_unpackhi_epi64,
+    _mm_unpacklo_epi64, _mm256_broadcastsi128_si256, _mm256_castsi256_si128, _mm256_cmpeq_epi8,
+    _mm256_cmpgt_epi8, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8,
+    _mm256_set1_epi8, _mm256_shuffle_epi8,
 };
 
 use super::Progress;
@@ -42,15 +44,92 @@ static SHUFFLES: [[u8; 16]; 256] = {
     table
 };
 
-/// True when this processor can.
-#[inline]
-pub(super) fn are_there() -> bool {
-    is_x86_feature_detected!("ssse3") && is_x86_feature_detected!("popcnt")
+/// Which instructions this processor has for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    /// SSSE3 and POPCNT: a block at a time.
+    Ssse3,
+    /// AVX2 as well: two blocks are looked at together.
+    Avx2,
+}
+
+impl Level {
+    /// The best that is there.
+    #[inline]
+    pub(super) fn of_this_processor() -> Option<Self> {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
+            return Some(Self::Avx2);
+        }
+        (is_x86_feature_detected!("ssse3") && is_x86_feature_detected!("popcnt")).then_some(Self::Ssse3)
+    }
 }
 
 /// See [`super::escape_blocks`].
+///
+/// # Safety
+/// The processor has what `level` says.
+#[inline]
+pub(super) unsafe fn escape_blocks<const ASCII: bool>(
+    level: Level,
+    input: &[u8],
+    out: &mut [u8],
+) -> Progress {
+    match level {
+        // SAFETY: the caller's.
+        Level::Avx2 => unsafe { by_avx2::<ASCII>(input, out) },
+        // SAFETY: the caller's.
+        Level::Ssse3 => unsafe { by_ssse3::<ASCII>(input, out) },
+    }
+}
+
 #[target_feature(enable = "ssse3,popcnt")]
-pub(super) fn escape_blocks<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
+fn by_ssse3<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
+    // SAFETY: this function is compiled for SSSE3 and POPCNT.
+    unsafe { blocks_and_end::<ASCII>(input, out) }
+}
+
+#[target_feature(enable = "avx2,popcnt")]
+fn by_avx2<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
+    let mut progress = Progress { read: 0, written: 0 };
+    loop {
+        let pairs =
+            ((input.len() - progress.read) / (2 * BLOCK)).min((out.len() - progress.written) / (2 * ROOM));
+        let mut clear = pairs > 0;
+        for _ in 0..pairs {
+            // SAFETY: this pair and those that follow in this loop are in the input, and each block has its ROOM: a turn
+            // adds two BLOCKs to `read`, and two ROOMs at most to `written`.
+            unsafe {
+                let pair = _mm256_loadu_si256(input.as_ptr().add(progress.read).cast());
+                let Marks { quoted, stops } = Marks::of_pair::<ASCII>(pair);
+                if stops != 0 {
+                    clear = false;
+                    break;
+                }
+                let to = out.as_mut_ptr().add(progress.written);
+                let first = spread(_mm256_castsi256_si128(pair), quoted & 0xffff, to);
+                let second =
+                    spread(_mm256_extracti128_si256::<1>(pair), quoted >> BLOCK, to.add(first.written));
+                progress.add(first);
+                progress.add(second);
+            }
+        }
+        if !clear {
+            // SAFETY: AVX2 includes SSSE3.
+            progress.add(unsafe {
+                blocks_and_end::<ASCII>(&input[progress.read..], &mut out[progress.written..])
+            });
+            return progress;
+        }
+    }
+}
+
+/// The way in blocks of 16, to the end.
+///
+/// # Safety
+/// Inlined only into a function with SSSE3 and POPCNT.
+#[allow(clippy::inline_always, reason = "what it is inlined into decides which instructions it may use")]
+#[inline(always)]
+unsafe fn blocks_and_end<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
     let mut progress = Progress { read: 0, written: 0 };
     loop {
         // However much a block writes, so many have room: one check for all of them.
@@ -61,32 +140,32 @@ pub(super) fn escape_blocks<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> 
         for _ in 0..blocks {
             // SAFETY: this block and those that follow in this loop are in the input, and each has its ROOM: a turn adds
             // BLOCK to `read`, and ROOM at most to `written`.
-            let (block, to) = unsafe {
+            unsafe {
                 let block = _mm_loadu_si128(input.as_ptr().add(progress.read).cast());
-                (block, out.as_mut_ptr().add(progress.written))
-            };
-            let Marks { quoted, stops } = Marks::of::<ASCII>(block);
-            if stops != 0 {
-                // SAFETY: `to` has its ROOM.
-                progress.add(unsafe { spread_up_to(stops.trailing_zeros(), block, quoted, to) });
-                return progress;
+                let to = out.as_mut_ptr().add(progress.written);
+                let Marks { quoted, stops } = Marks::of::<ASCII>(block);
+                if stops != 0 {
+                    progress.add(spread_up_to(stops.trailing_zeros(), block, quoted, to));
+                    return progress;
+                }
+                progress.add(spread(block, quoted, to));
             }
-            // SAFETY: `to` has its ROOM.
-            progress.add(unsafe { spread(block, quoted, to) });
         }
     }
     let (rest, room) = (&input[progress.read..], &mut out[progress.written..]);
     if (1..BLOCK).contains(&rest.len()) && room.len() >= ROOM {
         let block = short_block(rest);
-        let Marks { quoted, stops } = Marks::of::<ASCII>(block);
-        let end = (stops | 1 << rest.len()).trailing_zeros();
         // SAFETY: `room` has ROOM bytes.
-        progress.add(unsafe { spread_up_to(end, block, quoted, room.as_mut_ptr()) });
+        unsafe {
+            let Marks { quoted, stops } = Marks::of::<ASCII>(block);
+            let end = (stops | 1 << rest.len()).trailing_zeros();
+            progress.add(spread_up_to(end, block, quoted, room.as_mut_ptr()));
+        }
     }
     progress
 }
 
-/// Bits for the bytes of a block.
+/// Bits for the bytes of a block, or of two.
 struct Marks {
     /// They get a backslash.
     quoted: u32,
@@ -94,42 +173,65 @@ struct Marks {
     stops: u32,
 }
 
+/// A byte is looked up by its low four bits: only `"` and `\` find themselves. (Those above 0x7f find 0.)
+const FIND: [u8; BLOCK] = [0xff, 0, b'"', 0, 0, 0, 0, 0, 0, 0, 0, 0, b'\\', 0, 0, 0];
+
+#[allow(clippy::inline_always, reason = "what they are inlined into decides which instructions they may use")]
 impl Marks {
-    #[inline]
-    #[target_feature(enable = "ssse3")]
-    fn of<const ASCII: bool>(block: __m128i) -> Self {
-        // A byte is looked up by its low four bits: only `"` and `\` find themselves. (Those above 0x7f find 0.)
-        let find = _mm_setr_epi8(-1, 0, 0x22, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x5c, 0, 0, 0);
-        let quoted = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_shuffle_epi8(find, block), block));
-        let stops = if ASCII {
-            // Signed, the bytes above 0x7f are below the controls.
-            _mm_cmpgt_epi8(_mm_set1_epi8(0x20), block)
-        } else {
-            _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1f)), block)
-        };
-        Self { quoted: quoted.cast_unsigned(), stops: _mm_movemask_epi8(stops).cast_unsigned() }
+    /// # Safety
+    /// Inlined only into a function with SSSE3.
+    #[inline(always)]
+    unsafe fn of<const ASCII: bool>(block: __m128i) -> Self {
+        // SAFETY: the caller's; and FIND is as long as the register.
+        unsafe {
+            let find = _mm_loadu_si128(FIND.as_ptr().cast());
+            let quoted = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_shuffle_epi8(find, block), block));
+            let stops = if ASCII {
+                // Signed, the bytes above 0x7f are below the controls.
+                _mm_cmpgt_epi8(_mm_set1_epi8(0x20), block)
+            } else {
+                _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1f)), block)
+            };
+            Self { quoted: quoted.cast_unsigned(), stops: _mm_movemask_epi8(stops).cast_unsigned() }
+        }
+    }
+
+    /// # Safety
+    /// Inlined only into a function with AVX2.
+    #[inline(always)]
+    unsafe fn of_pair<const ASCII: bool>(pair: __m256i) -> Self {
+        // SAFETY: the caller's; and FIND is as long as half of the register.
+        unsafe {
+            let find = _mm256_broadcastsi128_si256(_mm_loadu_si128(FIND.as_ptr().cast()));
+            let quoted = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_shuffle_epi8(find, pair), pair));
+            let stops = if ASCII {
+                _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), pair)
+            } else {
+                _mm256_cmpeq_epi8(_mm256_min_epu8(pair, _mm256_set1_epi8(0x1f)), pair)
+            };
+            Self { quoted: quoted.cast_unsigned(), stops: _mm256_movemask_epi8(stops).cast_unsigned() }
+        }
     }
 }
 
 /// Writes a block with a backslash before each byte that `quoted` marks in its lower 16 bits.
 ///
 /// # Safety
-/// `to` has ROOM bytes.
-#[inline]
-#[target_feature(enable = "ssse3,popcnt")]
+/// `to` has ROOM bytes, nothing above bit 15 is set, and it is inlined only into a function with SSSE3 and POPCNT.
+#[allow(clippy::inline_always, reason = "what it is inlined into decides which instructions it may use")]
+#[inline(always)]
 unsafe fn spread(block: __m128i, quoted: u32, to: *mut u8) -> Progress {
     debug_assert!(quoted < 1 << BLOCK);
-    if quoted == 0 {
-        // SAFETY: ROOM is more than a block.
-        unsafe { _mm_storeu_si128(to.cast(), block) };
-        return Progress { read: BLOCK, written: BLOCK };
-    }
-    let backslashes = _mm_set1_epi8(b'\\'.cast_signed());
-    let (first, second) = ((quoted & 0xff) as usize, (quoted >> HALF) as usize);
-    let place = HALF + first.count_ones() as usize;
-    // SAFETY: a row of the table is as long as the register; 16 bytes are written at 0 and at `place`, which is 16 at
-    // most. `second` is below 256, as `quoted` is below 2^16.
+    // SAFETY: the caller's. A row of the table is as long as the register; 16 bytes are written at 0 and at `place`,
+    // which is 16 at most. Both halves of `quoted` are below 256.
     unsafe {
+        if quoted == 0 {
+            _mm_storeu_si128(to.cast(), block);
+            return Progress { read: BLOCK, written: BLOCK };
+        }
+        let backslashes = _mm_set1_epi8(b'\\'.cast_signed());
+        let (first, second) = ((quoted & 0xff) as usize, (quoted >> HALF) as usize);
+        let place = HALF + first.count_ones() as usize;
         let shuffle = _mm_loadu_si128(SHUFFLES.get_unchecked(first).as_ptr().cast());
         _mm_storeu_si128(to.cast(), _mm_shuffle_epi8(_mm_unpacklo_epi64(block, backslashes), shuffle));
         let shuffle = _mm_loadu_si128(SHUFFLES.get_unchecked(second).as_ptr().cast());
@@ -144,9 +246,9 @@ unsafe fn spread(block: __m128i, quoted: u32, to: *mut u8) -> Progress {
 /// Writes the first `end` (15 at most) bytes of a block.
 ///
 /// # Safety
-/// `to` has ROOM bytes.
-#[inline]
-#[target_feature(enable = "ssse3,popcnt")]
+/// As [`spread`].
+#[allow(clippy::inline_always, reason = "what it is inlined into decides which instructions it may use")]
+#[inline(always)]
 unsafe fn spread_up_to(end: u32, block: __m128i, quoted: u32, to: *mut u8) -> Progress {
     let quoted = quoted & ((1 << end) - 1);
     // SAFETY: the caller's.
@@ -159,7 +261,8 @@ unsafe fn spread_up_to(end: u32, block: __m128i, quoted: u32, to: *mut u8) -> Pr
 fn short_block(bytes: &[u8]) -> __m128i {
     let len = bytes.len();
     let (low, high) = if let (Some(head), Some(end)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        let beyond = u64::from_le_bytes(*end).checked_shr(8 * (BLOCK - len) as u32).unwrap_or(0);
+        // All of it is in the first piece when there are no more than eight: a shift by 64 is none of u64's.
+        let beyond = u64::from_le_bytes(*end) >> 8 >> (8 * (BLOCK - len) - 8);
         (u64::from_le_bytes(*head), beyond)
     } else if let (Some(head), Some(end)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         let [head, end] = [head, end].map(|piece| u64::from(u32::from_le_bytes(*piece)));
