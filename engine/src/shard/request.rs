@@ -100,7 +100,7 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
             Ok(Taken { rid, ticket: None }) => Reply { rid: Some(rid), ..Reply::success(success) },
             Ok(Taken { rid, ticket: Some(ticket) }) => {
                 let outcome = self.shard.outcome(ticket).await;
-                self.shard.metrics.acknowledgement_took(now.elapsed());
+                self.shard.metrics.acknowledgement_took(self.shard.settled_at().saturating_duration_since(now));
                 let reply = match outcome {
                     Ok(()) => Reply::success(success),
                     Err(fault) => Reply::refusal(refusal_of(fault)),

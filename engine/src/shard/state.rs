@@ -86,6 +86,8 @@ pub struct Shard {
     /// Start of all times in milliseconds that threads exchange.
     pub epoch: Instant,
     tick: Cell<Tick>,
+    /// When the last batch came home.
+    settled_at: Cell<Instant>,
     /// The `Date` of answers: the sweep keeps it, late by at most a tick.
     date: Cell<[u8; DATE_LEN]>,
     answers: RefCell<Vec<Vec<u8>>>,
@@ -144,6 +146,7 @@ impl Shard {
             connections: RefCell::new(Slab::new()),
             epoch: parts.epoch,
             tick: Cell::new(0),
+            settled_at: Cell::new(Instant::now()),
             date: Cell::new(*Timestamps::new().http_date(Self::unix_nanos())),
             answers: RefCell::new(Vec::new()),
             sealer: Bell::default(),
@@ -234,8 +237,14 @@ impl Shard {
         next
     }
 
+    /// When the requests that are woken now were decided: one look at the clock a batch, not one a request.
+    pub fn settled_at(&self) -> Instant {
+        self.settled_at.get()
+    }
+
     /// A decided batch is home: its requests are woken.
     pub fn take_home(&self, returned: Returned) {
+        self.settled_at.set(Instant::now());
         let sink = usize::from(returned.lane);
         let mut tickets = self.tickets.borrow_mut();
         let mut unknown = 0;
@@ -254,6 +263,7 @@ impl Shard {
 
     /// Answers the requests whose time is up.
     pub fn expire(&self, now: Instant) {
+        self.settled_at.set(now);
         let mut tickets = self.tickets.borrow_mut();
         for (sink, feed) in self.feeds.borrow_mut().iter_mut().enumerate() {
             let expired = feed.expire(now, &mut |ticket, outcome| tickets.decide(ticket, outcome));

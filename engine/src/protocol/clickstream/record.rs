@@ -79,7 +79,8 @@ impl<'a> Record<'a> {
         out.put(b",\"ip\":\"")?;
         self.put_ip(out)?;
         out.put(b"\",\"method\":\"")?;
-        out.put_escaped(request.method)?;
+        // A token (RFC 9110 section 5.6.2) has nothing to escape.
+        out.put(request.method)?;
         out.put(b"\",\"path\":\"")?;
         out.put_escaped(request.path)?;
         out.put(b"\",\"platform\":")?;
@@ -106,7 +107,11 @@ impl<'a> Record<'a> {
     fn put_ip(&self, out: &mut impl Output) -> Option<()> {
         match self.fake_ip() {
             Some(fake) => fake.pieces(|piece| out.put_escaped(piece)),
-            None => self.addresses.write(|piece| out.put_escaped(piece)),
+            None => match self.addresses.peer() {
+                // Nothing in it needs escaping.
+                Some(peer) => out.put(peer),
+                None => self.addresses.write(|piece| out.put_escaped(piece)),
+            },
         }
     }
 }
