@@ -83,12 +83,14 @@ pub(super) fn is_host(host: &[u8]) -> bool {
     if let Some(rest) = host.strip_prefix(b"[") {
         return is_bracketed_host(rest);
     }
-    // Most bytes are a name's: the first that is not has to be the colon.
-    let name_len = host.iter().take_while(|byte| NAME_BYTE[usize::from(**byte)]).count();
-    match &host[name_len..] {
-        [] => true,
-        [b':', port @ ..] => is_port(port),
-        _ => false,
+    let is_name = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & NAME_BYTE[usize::from(*byte)]);
+    // A port has five digits at most, so its colon is near the end.
+    match host.iter().rev().take(6).position(|byte| *byte == b':') {
+        Some(port_len) => {
+            let (name, port) = host.split_at(host.len() - port_len);
+            is_port(port) && is_name(&name[..name.len() - 1])
+        }
+        None => is_name(host),
     }
 }
 

@@ -184,7 +184,9 @@ mod tests {
     fn by_lines(bytes: &[u8]) -> Result<Option<HeadEnd>, Refusal> {
         let (mut at, mut start, mut begun) = (0, 0, false);
         while let Some(len) = bytes[at..].iter().position(|byte| *byte == b'\n') {
-            let Some(line) = bytes[at..at + len].strip_suffix(b"\r") else { return Err(Refusal::BadLineEnding) };
+            let Some(line) = bytes[at..at + len].strip_suffix(b"\r") else {
+                return Err(Refusal::BadLineEnding);
+            };
             at += len + 1;
             match (line.is_empty(), begun) {
                 (true, true) => return Ok(Some(HeadEnd { start, end: at })),

@@ -86,6 +86,8 @@ pub struct Shard {
     /// Start of all times in milliseconds that threads exchange.
     pub epoch: Instant,
     tick: Cell<Tick>,
+    /// What the wall clock showed at `epoch`, in nanoseconds since 1970.
+    epoch_unix_nanos: Cell<u64>,
     /// When the last batch came home.
     settled_at: Cell<Instant>,
     /// The `Date` of answers: the sweep keeps it, late by at most a tick.
@@ -146,6 +148,10 @@ impl Shard {
             connections: RefCell::new(Slab::new()),
             epoch: parts.epoch,
             tick: Cell::new(0),
+            epoch_unix_nanos: Cell::new(
+                Self::unix_nanos()
+                    .saturating_sub(u64::try_from(parts.epoch.elapsed().as_nanos()).unwrap_or(0)),
+            ),
             settled_at: Cell::new(Instant::now()),
             date: Cell::new(*Timestamps::new().http_date(Self::unix_nanos())),
             answers: RefCell::new(Vec::new()),
@@ -167,13 +173,28 @@ impl Shard {
     /// The sweep's time moves on.
     pub fn advance_tick(&self) -> Tick {
         self.tick.set(self.tick.get() + 1);
-        self.date.set(*self.timestamps.borrow_mut().http_date(Self::unix_nanos()));
+        let unix_nanos = Self::unix_nanos();
+        self.epoch_unix_nanos.set(unix_nanos.saturating_sub(self.nanos(Instant::now())));
+        self.date.set(*self.timestamps.borrow_mut().http_date(unix_nanos));
         self.tick.get()
     }
 
     /// Milliseconds since the epoch that all threads share.
     pub fn ms(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Nanoseconds since the epoch that all threads share.
+    fn nanos(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.epoch);
+        since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())
+    }
+
+    /// Nanoseconds since 1970 at `now`: the wall clock as the last sweep saw it, and what has passed since. It spares a
+    /// look at the clock, and follows the wall clock's corrections a sweep later.
+    #[must_use]
+    pub fn unix_nanos_at(&self, now: Instant) -> u64 {
+        self.epoch_unix_nanos.get() + self.nanos(now)
     }
 
     /// Nanoseconds since 1970.
