@@ -1,0 +1,4 @@
+//! Two targets side by side.
+
+pub mod spec;
+pub mod statistics;
