@@ -10,6 +10,7 @@
 //! ```
 
 pub mod audit;
+pub mod compare;
 pub mod host;
 pub mod latency;
 pub mod load;
