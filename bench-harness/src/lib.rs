@@ -14,6 +14,7 @@ pub mod compare;
 pub mod host;
 pub mod latency;
 pub mod load;
+pub mod maximum;
 pub mod request;
 pub mod result;
 pub mod schedule;

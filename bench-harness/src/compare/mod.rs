@@ -8,7 +8,7 @@
 //! ```
 
 #[cfg(test)]
-mod actor;
+pub(crate) mod actor;
 pub mod comparison;
 pub mod cpus;
 mod gate;
@@ -19,6 +19,7 @@ mod output;
 pub mod process;
 mod ready;
 pub mod run;
+mod spawn;
 pub mod spec;
 pub mod statistics;
 mod table;

@@ -97,7 +97,7 @@ fn wording(quantity: Quantity) -> (&'static str, f64) {
 
 /// Three digits at least, thousands apart: `12,345`, `123`, `12.3`, `1.23`, `0.0123`.
 pub(crate) fn grouped(value: f64) -> String {
-    #[allow(clippy::cast_possible_truncation, reason = "bounded")]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 to 6")]
     let digits = if value > 0.0 { (2.0 - value.log10().floor()).clamp(0.0, 6.0) as usize } else { 0 };
     let text = format!("{value:.digits$}");
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
