@@ -158,7 +158,7 @@ pub fn run(args: &MaximumArgs) -> Result<ExitCode, MaximumError> {
     let to_stdout = args.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
     if let Some(path) = &args.json {
         let failed = |error| MaximumError::Write { path: path.clone(), error };
-        let json = serde_json::to_string_pretty(&maximum).map_err(|error| failed(error.into()))?;
+        let json = serde_json::to_string(&maximum).map_err(|error| failed(error.into()))?;
         if to_stdout {
             println!("{json}");
         } else {

@@ -10,6 +10,9 @@ use crate::result::LoadResult;
 /// The version this code writes.
 pub const VERSION: u32 = 1;
 
+/// Below this share of its CPUs a target in a closed loop is not at its limit.
+const BUSY_SHARE_MIN: f64 = 0.8;
+
 /// Two targets, run in turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
@@ -84,6 +87,8 @@ pub struct Run {
     pub window_s: f64,
     /// CPU time used, in seconds.
     pub cpu_s: f64,
+    /// The same as a share of what its CPUs could have given, 0 to 1.
+    pub busy_share: f64,
     /// User-space instructions; none when they could not be counted.
     pub instructions: Option<f64>,
     /// Why they could not be counted.
@@ -197,7 +202,7 @@ fn note(quantity: Quantity, runs: &[Run]) -> Option<String> {
     match quantity {
         Quantity::ThroughputPerS if open => by_generator("throughput is the generator's")
             .or_else(|| Some("both were sent the same rate: 1 means that both kept up".to_owned())),
-        Quantity::ThroughputPerS => by_generator("throughput is the generator's"),
+        Quantity::ThroughputPerS => by_generator("throughput is the generator's").or_else(|| idle(runs)),
         Quantity::LatencyP50Us | Quantity::LatencyP99Us => {
             by_generator("latency holds the generator's own delay")
         }
@@ -207,6 +212,23 @@ fn note(quantity: Quantity, runs: &[Run]) -> Option<String> {
             .map(|why| format!("not counted: {why}")),
         Quantity::CpuSPerMillion | Quantity::PeakRssBytes => None,
     }
+}
+
+/// Said of a closed loop that left the targets' CPUs idle: then their speed is not what was measured.
+fn idle(runs: &[Run]) -> Option<String> {
+    let busy = |which| {
+        let of = runs.iter().filter(|run| run.of == which);
+        of.map(|run| run.busy_share).fold(1.0, f64::min)
+    };
+    let (a, b) = (busy(Which::A), busy(Which::B));
+    (a.min(b) < BUSY_SHARE_MIN).then(|| {
+        let percent = |share: f64| (share * 100.0).round();
+        format!(
+            "in a run the CPUs of A were only {} % busy, of B {} %: something else was the limit (the generator, a wait, a single thread); compare CPU per request",
+            percent(a),
+            percent(b)
+        )
+    })
 }
 
 /// What a reader must know of these runs before believing the rows.

@@ -106,7 +106,7 @@ pub fn run(args: &CompareArgs) -> Result<ExitCode, CompareError> {
     let to_stdout = args.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
     if let Some(path) = &args.json {
         let failed = |error| CompareError::System { doing: format!("write {}", path.display()), error };
-        let json = serde_json::to_string_pretty(&comparison).map_err(|error| failed(error.into()))?;
+        let json = serde_json::to_string(&comparison).map_err(|error| failed(error.into()))?;
         if to_stdout {
             println!("{json}");
         } else {
@@ -329,7 +329,7 @@ impl<P: FnMut(&str)> Session<'_, P> {
             load::run(&plan(self.args.warmup), &Arc::default(), |_| Unobserved)?;
         }
         process.check()?;
-        let run = window(round, of, spec, process, &plan(self.args.seconds))?;
+        let run = window(round, of, spec, process, &plan(self.args.seconds), self.place.allowed.len())?;
         process.check()?;
         if run.load.totals.succeeded == 0 {
             let outcomes = run.load.totals.outcomes.iter();
@@ -351,6 +351,7 @@ fn window(
     spec: &Spec,
     process: &Process,
     plan: &LoadPlan,
+    allowed: usize,
 ) -> Result<Run, CompareError> {
     let cpu = || {
         let used = process.tree().cpu();
@@ -364,12 +365,16 @@ fn window(
     let (loaded, memory) = watched(process.tree(), || load::run(plan, &Arc::default(), |_| Unobserved));
     let (cpu_after, instructions_after) = (cpu()?, process.instructions());
     let window = begun.elapsed();
+    let cpu_s = cpu_after.saturating_sub(cpu_before).as_secs_f64();
+    #[allow(clippy::cast_precision_loss, reason = "a handful of CPUs")]
+    let cpus = if spec.cpus.is_empty() { allowed } else { spec.cpus.len() } as f64;
     let instructions = instructions_before.and_then(|before| Ok(instructions_after? - before));
     Ok(Run {
         round,
         of,
         window_s: window.as_secs_f64(),
-        cpu_s: cpu_after.saturating_sub(cpu_before).as_secs_f64(),
+        cpu_s,
+        busy_share: cpu_s / (window.as_secs_f64() * cpus),
         instructions_unavailable: instructions.as_ref().err().map(ToString::to_string),
         instructions: instructions.ok(),
         peak_rss_bytes: memory.peak_rss_bytes,

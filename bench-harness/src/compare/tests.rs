@@ -153,6 +153,7 @@ fn run(round: u32, of: Which, succeeded: u64, cpu_s: f64) -> Run {
         of,
         window_s: 1.0,
         cpu_s,
+        busy_share: 0.95,
         instructions: None,
         instructions_unavailable: Some("no counters here".into()),
         peak_rss_bytes: 1 << 20,
@@ -194,6 +195,10 @@ fn what_makes_rows_doubtful_is_said() {
     let note = rows[0].note.as_deref().unwrap();
     assert!(note.contains("throughput is the generator's; compare CPU per request"), "{note}");
     assert!(rows[1].note.as_deref().unwrap().contains("1 of 2 runs"));
+    runs[0].load.generator.bottleneck = None;
+    runs[1].busy_share = 0.3;
+    let note = super::comparison::rows(&runs)[0].note.clone().unwrap();
+    assert!(note.contains("A were only 95 % busy, of B 30 %"), "{note}");
     let warnings = warnings(&runs);
     assert!(warnings[0].starts_with("B: 3 of 500 requests failed"), "{warnings:?}");
     assert!(warnings[1].contains("killed"), "{warnings:?}");
