@@ -11,7 +11,7 @@ use std::arch::x86_64::{
     _mm_set_epi64x, _mm_set1_epi8, _mm_shuffle_epi8, _mm_storeu_si128, _mm_unpackhi_epi64,
     _mm_unpacklo_epi64, _mm256_broadcastsi128_si256, _mm256_castsi256_si128, _mm256_cmpeq_epi8,
     _mm256_cmpgt_epi8, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8,
-    _mm256_set1_epi8, _mm256_shuffle_epi8,
+    _mm256_set1_epi8, _mm256_shuffle_epi8, _mm256_storeu_si256,
 };
 
 use super::Progress;
@@ -106,6 +106,11 @@ fn by_avx2<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
                     break;
                 }
                 let to = out.as_mut_ptr().add(progress.written);
+                if quoted == 0 {
+                    _mm256_storeu_si256(to.cast(), pair);
+                    progress.add(Progress { read: 2 * BLOCK, written: 2 * BLOCK });
+                    continue;
+                }
                 let first = spread(_mm256_castsi256_si128(pair), quoted & 0xffff, to);
                 let second =
                     spread(_mm256_extracti128_si256::<1>(pair), quoted >> BLOCK, to.add(first.written));
@@ -148,7 +153,12 @@ unsafe fn blocks_and_end<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Pro
                     progress.add(spread_up_to(stops.trailing_zeros(), block, quoted, to));
                     return progress;
                 }
-                progress.add(spread(block, quoted, to));
+                if quoted == 0 {
+                    _mm_storeu_si128(to.cast(), block);
+                    progress.add(Progress { read: BLOCK, written: BLOCK });
+                } else {
+                    progress.add(spread(block, quoted, to));
+                }
             }
         }
     }
@@ -225,10 +235,6 @@ unsafe fn spread(block: __m128i, quoted: u32, to: *mut u8) -> Progress {
     // SAFETY: the caller's. A row of the table is as long as the register; 16 bytes are written at 0 and at `place`,
     // which is 16 at most. Both halves of `quoted` are below 256.
     unsafe {
-        if quoted == 0 {
-            _mm_storeu_si128(to.cast(), block);
-            return Progress { read: BLOCK, written: BLOCK };
-        }
         let backslashes = _mm_set1_epi8(b'\\'.cast_signed());
         let (first, second) = ((quoted & 0xff) as usize, (quoted >> HALF) as usize);
         let place = HALF + first.count_ones() as usize;
