@@ -367,14 +367,14 @@ fn window(
     let window = begun.elapsed();
     let cpu_s = cpu_after.saturating_sub(cpu_before).as_secs_f64();
     #[allow(clippy::cast_precision_loss, reason = "a handful of CPUs")]
-    let cpus = if spec.cpus.is_empty() { allowed } else { spec.cpus.len() } as f64;
+    let processors = if spec.cpus.is_empty() { allowed } else { spec.cpus.len() } as f64;
     let instructions = instructions_before.and_then(|before| Ok(instructions_after? - before));
     Ok(Run {
         round,
         of,
         window_s: window.as_secs_f64(),
         cpu_s,
-        busy_share: cpu_s / (window.as_secs_f64() * cpus),
+        busy_share: cpu_s / (window.as_secs_f64() * processors),
         instructions_unavailable: instructions.as_ref().err().map(ToString::to_string),
         instructions: instructions.ok(),
         peak_rss_bytes: memory.peak_rss_bytes,
