@@ -14,6 +14,8 @@ pub mod compare;
 pub mod host;
 pub mod latency;
 pub mod load;
+
+pub mod maximum;
 pub mod options;
 pub mod request;
 pub mod result;

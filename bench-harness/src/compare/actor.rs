@@ -64,7 +64,8 @@ fn play() {
             sleep_for_ever();
         }
         "parent_of_runaway" => {
-            let _child = start_as("runaway");
+            let mut child = start_as("runaway");
+            std::thread::spawn(move || child.wait());
             serve(200);
         }
         "die_with_a_target" => {
@@ -93,7 +94,8 @@ fn start_as(role: &str) -> Child {
 /// Two children that spin, of which one ends and is waited for; spins itself, in a thread that ends; then listens.
 fn family() {
     let mut ends = start_as("spin");
-    let _stays = start_as("spin_and_stay");
+    let mut stays = start_as("spin_and_stay");
+    std::thread::spawn(move || stays.wait());
     std::thread::spawn(spin).join().unwrap();
     assert!(ends.wait().unwrap().success());
     while !file().join("stay").exists() {
@@ -105,9 +107,9 @@ fn family() {
 
 /// Works until this process's own accounting says that it has used `SPIN`.
 fn spin() {
-    let begun = used();
+    let end = used() + SPIN;
     let mut value = 1_u64;
-    while used() - begun < SPIN {
+    while used() < end {
         for _ in 0..10_000 {
             value = std::hint::black_box(value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
         }
@@ -134,7 +136,7 @@ fn used() -> Duration {
 
 fn sleep_for_ever() {
     loop {
-        std::thread::sleep(Duration::from_secs(3600));
+        std::thread::park();
     }
 }
 
@@ -147,7 +149,7 @@ fn serve(status: u16) {
 }
 
 /// Answers every request with an empty body.
-fn converse(mut stream: TcpStream, status: u16) {
+pub(crate) fn converse(mut stream: TcpStream, status: u16) {
     let answer = format!("HTTP/1.1 {status} As told\r\nContent-Length: 0\r\n\r\n");
     let (mut input, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(read @ 1..) = stream.read(&mut buffer) {

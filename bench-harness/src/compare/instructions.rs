@@ -1,4 +1,4 @@
-//! User-space instructions of a process and all that it starts, counted by the processor (perf_event_open(2)).
+//! User-space instructions of a process and all that it starts, counted by the processor (`perf_event_open`).
 //!
 //! Counts of instructions hardly depend on what else the machine does, which makes them the best number for small
 //! differences. But the processor must have counters that the host lets us use; virtual machines often have none. Then

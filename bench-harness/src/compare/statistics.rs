@@ -1,8 +1,8 @@
 //! Ratios of paired runs, with how far chance alone may have moved them. Pure arithmetic.
 //!
 //! Runs are made in pairs, one of each target right after the other, so that what changes slowly on the host (heat,
-//! neighbours) meets both alike. Every pair gives one ratio. Ratios are averaged as logarithms: 2 and 1/2 must come to
-//! 1. The interval is Student's t on those logarithms: with the handful of pairs that people wait for, a bootstrap
+//! neighbours) meets both alike. Every pair gives one ratio. Ratios are averaged as logarithms, so that 2 and 1/2 come
+//! to 1. The interval is Student's t on those logarithms: with the handful of pairs that people wait for, a bootstrap
 //! resamples too few values and promises more than it holds.
 
 use schemars::JsonSchema;

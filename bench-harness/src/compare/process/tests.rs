@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use super::super::actor::{self, SPIN};
+use super::super::cpus::CpuSet;
+use super::super::instructions::Event;
 use super::*;
 
 fn allowed() -> Vec<usize> {

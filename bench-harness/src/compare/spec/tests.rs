@@ -90,9 +90,8 @@ fn complaints_name_file_key_value_and_way_out() {
 #[test]
 fn what_must_be_there_is_asked_for() {
     for key in ["name", "command", "url"] {
-        let text: String =
-            SMALL.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect();
-        let error = parse(&text).unwrap_err().to_string();
+        let lines: Vec<_> = SMALL.lines().filter(|line| !line.starts_with(key)).collect();
+        let error = parse(&lines.join("\n")).unwrap_err().to_string();
         assert!(error.contains(&format!("{key} is missing")), "{error}");
     }
     let error = parse("name = 'x'\ncommand = ['x']\nurl = 'ftp://x'\n").unwrap_err().to_string();
