@@ -13,6 +13,7 @@ pub mod audit;
 pub mod host;
 pub mod latency;
 pub mod load;
+pub mod report;
 pub mod request;
 pub mod result;
 pub mod schedule;
