@@ -13,15 +13,15 @@
 pub mod axis;
 pub mod curve;
 mod decimate;
-// pub mod page;
-// pub mod picture;
+pub mod page;
+pub mod picture;
 mod plan;
 // pub mod progress;
 pub mod quantity;
 pub mod schema;
 // pub mod summary;
 mod svg;
-// mod table;
+mod table;
 
 #[cfg(test)]
 mod sample;
