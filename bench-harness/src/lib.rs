@@ -17,6 +17,7 @@ pub mod load;
 
 pub mod maximum;
 pub mod options;
+pub mod report;
 pub mod request;
 pub mod result;
 pub mod schedule;
