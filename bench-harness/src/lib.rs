@@ -10,9 +10,13 @@
 //! ```
 
 pub mod audit;
+pub mod compare;
 pub mod host;
 pub mod latency;
 pub mod load;
+
+pub mod maximum;
+pub mod options;
 pub mod report;
 pub mod request;
 pub mod result;

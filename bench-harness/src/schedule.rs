@@ -162,6 +162,7 @@ mod tests {
         #[test]
         fn a_ramp_plans_the_area_under_its_line(from in 0.0_f64..1000.0, to in 1.0_f64..1000.0, at in 0.05_f64..0.95) {
             let schedule = Schedule::ramp(from, to, 10.0);
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and positive")]
             let number = (f64::midpoint(from, from + (to - from) * at) * 10.0 * at) as u64;
             prop_assume!(number < schedule.requests());
             let due = schedule.due(number).unwrap().as_secs_f64();

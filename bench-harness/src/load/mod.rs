@@ -1,22 +1,38 @@
 //! Sending: what one run of load is, and running it.
+//!
+//! One thread per worker, each with its own runtime, connections, histograms and observer; nothing is shared while
+//! the run goes on but four counters that a progress bar reads. What the threads counted is added up in the end.
 
-use std::sync::Arc;
+mod alarm;
+mod answer;
+mod assemble;
+mod connection;
+mod runtime;
+mod tally;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use assemble::{LoadError, run};
+
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use crate::request::{Outcome, RequestId, Shape};
-use crate::result::LoadResult;
 use crate::schedule::Schedule;
 use crate::target::Target;
-use crate::workload::{WorkloadError, WorkloadSpec};
+use crate::workload::WorkloadSpec;
 
 /// Which of monoio's drivers the generator runs on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub enum Driver {
     /// `io_uring` where the kernel allows it, else epoll.
     #[default]
     Auto,
     /// `io_uring` or an error.
+    #[value(name = "io_uring")]
     IoUring,
     /// epoll.
     Epoll,
@@ -92,34 +108,4 @@ pub struct Live {
     pub p99_us: AtomicU64,
     /// Set it to end the run: nothing more is sent, answers under way are still awaited.
     pub stop: AtomicBool,
-}
-
-/// Why a run could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The workload.
-    #[error(transparent)]
-    Workload(#[from] WorkloadError),
-    /// The operating system, on the way to something.
-    #[error("{doing}: {error}")]
-    System {
-        /// What was tried.
-        doing: &'static str,
-        /// Its answer.
-        error: std::io::Error,
-    },
-}
-
-/// Runs `plan` to its end on threads of its own. Every thread makes its observer with its worker number; they come
-/// back in that order. Requests that fail are part of the result, not errors.
-///
-/// # Errors
-/// When the run could not begin.
-pub fn run<O: Observer + 'static>(
-    plan: &LoadPlan,
-    live: &Arc<Live>,
-    observer: impl Fn(u8) -> O,
-) -> Result<(LoadResult, Vec<O>), LoadError> {
-    let _ = (plan, live, observer);
-    Err(LoadError::System { doing: "run", error: std::io::Error::other("not written yet") })
 }

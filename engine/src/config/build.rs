@@ -94,12 +94,20 @@ fn server(reader: &mut Reader) -> Server {
 
 fn path(reader: &mut Reader, section: &Section, key: &str) -> String {
     let path = reader.text(section, key, "the exact path, for example \"/collect\"");
-    let well_formed =
-        path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+    let well_formed = path.starts_with('/') && path.bytes().all(is_path_byte);
     if !path.is_empty() && !well_formed {
-        reader.fail(section, key, "must begin with / and hold neither spaces nor ? nor #");
+        reader.fail(
+            section,
+            key,
+            "must begin with / and consist of letters, digits and -._~!$&'()*+,;=:@%/ (RFC 3986)",
+        );
     }
     path
+}
+
+/// The bytes of a path (RFC 3986 section 3.3). None of them needs escaping in JSON, which records rely on.
+fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%/".contains(&byte)
 }
 
 fn limits(reader: &mut Reader) -> Limits {

@@ -80,29 +80,36 @@ const NAME_BYTE: [bool; 256] = {
 
 /// `uri-host [ ":" port ]` (RFC 9110 section 7.2); empty is allowed there, and by us.
 pub(super) fn is_host(host: &[u8]) -> bool {
-    let (name, port) = match host.strip_prefix(b"[") {
-        Some(rest) => {
-            let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
-            let literal = &rest[..end];
-            if literal.is_empty()
-                || !literal.iter().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(byte))
-            {
-                return false;
-            }
-            match &rest[end + 1..] {
-                [] => return true,
-                [b':', port @ ..] => return port.len() <= 5 && port.iter().all(u8::is_ascii_digit),
-                _ => return false,
-            }
+    if let Some(rest) = host.strip_prefix(b"[") {
+        return is_bracketed_host(rest);
+    }
+    let is_name = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & NAME_BYTE[usize::from(*byte)]);
+    // A port has five digits at most, so its colon is near the end.
+    match host.iter().rev().take(6).position(|byte| *byte == b':') {
+        Some(port_len) => {
+            let (name, port) = host.split_at(host.len() - port_len);
+            is_port(port) && is_name(&name[..name.len() - 1])
         }
-        None => match host.iter().position(|byte| *byte == b':') {
-            Some(colon) => (&host[..colon], &host[colon + 1..]),
-            None => (host, &[][..]),
-        },
-    };
-    name.iter().all(|byte| NAME_BYTE[usize::from(*byte)])
-        && port.len() <= 5
-        && port.iter().all(u8::is_ascii_digit)
+        None => is_name(host),
+    }
+}
+
+/// An IPv6 address, whose `[` is gone.
+fn is_bracketed_host(rest: &[u8]) -> bool {
+    let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
+    let (literal, rest) = (&rest[..end], &rest[end + 1..]);
+    let is_address =
+        !literal.is_empty() && literal.iter().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(byte));
+    is_address
+        && match rest {
+            [] => true,
+            [b':', port @ ..] => is_port(port),
+            _ => false,
+        }
+}
+
+fn is_port(port: &[u8]) -> bool {
+    port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
 }
 
 #[cfg(test)]

@@ -185,24 +185,25 @@ impl Head {
         claims: &mut Claims<'head>,
     ) -> Result<(), Refusal> {
         let (name, value) = (field.name.as_bytes(), field.value);
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
-            4 if is(b"host") => once(&mut claims.host, value, Refusal::DuplicateHost)?,
-            6 if is(b"expect") => once(&mut claims.expect, value, Refusal::ExpectationFailed)?,
-            6 if is(b"origin") => self.origin = Some(Span::within(bytes, value)),
-            10 if is(b"user-agent") => self.user_agent = Some(Span::within(bytes, value)),
-            10 if is(b"connection") => {
+            4 if is_name(name, b"host") => once(&mut claims.host, value, Refusal::DuplicateHost)?,
+            6 if is_name(name, b"expect") => once(&mut claims.expect, value, Refusal::ExpectationFailed)?,
+            6 if is_name(name, b"origin") => self.origin = Some(Span::within(bytes, value)),
+            10 if is_name(name, b"user-agent") => self.user_agent = Some(Span::within(bytes, value)),
+            10 if is_name(name, b"connection") => {
                 for option in framing::list(value) {
                     claims.close |= option.eq_ignore_ascii_case(b"close");
                     claims.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            14 if is(b"content-length") => {
+            14 if is_name(name, b"content-length") => {
                 once(&mut claims.content_length, value, Refusal::BadContentLength)?;
             }
-            15 if is(b"x-forwarded-for") => self.forwarded_for.push(Span::within(bytes, value))?,
-            16 if is(b"content-encoding") => self.content_encoding.push(Span::within(bytes, value))?,
-            17 if is(b"transfer-encoding") => {
+            15 if is_name(name, b"x-forwarded-for") => self.forwarded_for.push(Span::within(bytes, value))?,
+            16 if is_name(name, b"content-encoding") => {
+                self.content_encoding.push(Span::within(bytes, value))?
+            }
+            17 if is_name(name, b"transfer-encoding") => {
                 once(&mut claims.transfer_encoding, value, Refusal::BadTransferEncoding)?;
             }
             _ => {}
@@ -228,6 +229,20 @@ impl Head {
         }
         Ok(())
     }
+}
+
+/// Whether `name`, a token, is `known` in any case. `known` has lower-case letters and dashes only, and four at least,
+/// so that it is enough to set the bit that tells the cases apart: no other byte of a token becomes one of these.
+#[inline]
+fn is_name<const LEN: usize>(name: &[u8], known: &[u8; LEN]) -> bool {
+    const CASE: u32 = 0x2020_2020;
+    let Some(name) = name.as_array::<LEN>() else { return false };
+    let word = |bytes: &[u8; LEN], at: usize| {
+        bytes[at..].first_chunk().map(|bytes| u32::from_le_bytes(*bytes) | CASE)
+    };
+    // The last word overlaps the one before it.
+    let last = LEN.saturating_sub(4);
+    (0..last).step_by(4).chain([last]).all(|at| word(name, at) == word(known, at))
 }
 
 fn once<'head>(place: &mut Option<&'head [u8]>, value: &'head [u8], twice: Refusal) -> Result<(), Refusal> {

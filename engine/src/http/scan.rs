@@ -5,6 +5,7 @@
 //! a lone LF; parsers that differ on it are what request smuggling is made of, so it is refused).
 
 use super::Refusal;
+use crate::record::block::{BLOCK, Block};
 
 /// Where a head lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,12 @@ impl HeadScanner {
     /// [`Refusal::BadLineEnding`]; over `head_bytes_max` [`Refusal::UriTooLong`] when the request line alone is
     /// longer, else [`Refusal::HeadTooLarge`].
     pub fn advance(&mut self, buffer: &[u8], head_bytes_max: usize) -> Result<Option<HeadEnd>, Refusal> {
-        while let Some(found) = memchr::memchr(b'\n', &buffer[self.scanned..]) {
+        loop {
+            if self.request_line_end > 0 && self.blocks(buffer)? {
+                self.within(self.line, head_bytes_max)?;
+                return Ok(Some(HeadEnd { start: self.start, end: self.line }));
+            }
+            let Some(found) = memchr::memchr(b'\n', &buffer[self.scanned..]) else { break };
             let newline = self.scanned + found;
             if newline == self.line || buffer[newline - 1] != b'\r' {
                 return Err(Refusal::BadLineEnding);
@@ -70,6 +76,42 @@ impl HeadScanner {
         self.scanned = buffer.len();
         self.within(buffer.len(), head_bytes_max)?;
         Ok(None)
+    }
+
+    /// Looks at whole blocks behind the request line, while there are any: true when the empty line was among them,
+    /// which [`HeadScanner::line`] is then behind of.
+    ///
+    /// ```text
+    ///   block     o s t : a \r \n \r \n b o d y        an LF needs a CR one before,
+    ///   LF        . . . . .  .  x  .  x                    and ends an empty line if there is an LF two before
+    /// ```
+    fn blocks(&mut self, buffer: &[u8]) -> Result<bool, Refusal> {
+        // Behind a request line there are two bytes to look back at.
+        let [.., before, last] = buffer[..self.scanned] else { return Ok(false) };
+        let mut carried_cr = u32::from(last == b'\r');
+        let mut carried_lf = u32::from(before == b'\n') | u32::from(last == b'\n') << 1;
+        while let Some(block) = buffer[self.scanned..].first_chunk::<BLOCK>() {
+            let block = Block::of(block);
+            let (lf, cr) = (block.equal(b'\n').bits(), block.equal(b'\r').bits());
+            let empty = lf & (lf << 2 | carried_lf);
+            // What follows the empty line is the body's.
+            let head = empty ^ empty.wrapping_sub(1);
+            if lf & head & !(cr << 1 | carried_cr) != 0 {
+                return Err(Refusal::BadLineEnding);
+            }
+            if empty != 0 {
+                self.line = self.scanned + empty.trailing_zeros() as usize + 1;
+                self.scanned = self.line;
+                return Ok(true);
+            }
+            if lf != 0 {
+                self.line = self.scanned + lf.ilog2() as usize + 1;
+            }
+            self.scanned += BLOCK;
+            carried_cr = cr >> (BLOCK - 1);
+            carried_lf = lf >> (BLOCK - 2);
+        }
+        Ok(false)
     }
 
     fn within(&self, end: usize, head_bytes_max: usize) -> Result<(), Refusal> {
@@ -138,7 +180,44 @@ mod tests {
         assert_eq!(scan(&long_line, &[]), Err(Refusal::UriTooLong));
     }
 
+    /// The same by looking at one line after the other.
+    fn by_lines(bytes: &[u8]) -> Result<Option<HeadEnd>, Refusal> {
+        let (mut at, mut start, mut begun) = (0, 0, false);
+        while let Some(len) = bytes[at..].iter().position(|byte| *byte == b'\n') {
+            let Some(line) = bytes[at..at + len].strip_suffix(b"\r") else {
+                return Err(Refusal::BadLineEnding);
+            };
+            at += len + 1;
+            match (line.is_empty(), begun) {
+                (true, true) => return Ok(Some(HeadEnd { start, end: at })),
+                (true, false) => start = at,
+                (false, _) => begun = true,
+            }
+        }
+        Ok(None)
+    }
+
     proptest! {
+        #[test]
+        fn blocks_find_what_lines_find(
+            lines in prop::collection::vec("[a-z: ]{0,40}(\r\n|\r\n|\r\n|\r\n|\r\n|\r\n|\r\n|\n|\r|\r\r\n|\n\r)", 0..12),
+            cuts in prop::collection::vec(0_usize..500, 0..20),
+        ) {
+            let bytes = lines.concat().into_bytes();
+            prop_assume!(!bytes.starts_with(b"\r\n\r\n\r\n\r\n\r\n"));
+            let mut scanner = HeadScanner::new();
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).chain([bytes.len()]).collect();
+            cuts.sort_unstable();
+            let mut found = Ok(None);
+            for cut in cuts {
+                found = scanner.advance(&bytes[..cut], 4096);
+                if found != Ok(None) {
+                    break;
+                }
+            }
+            prop_assert_eq!(found, by_lines(&bytes), "{:?}", String::from_utf8_lossy(&bytes));
+        }
+
         #[test]
         fn any_split_gives_the_same(
             lines in prop::collection::vec("[a-z: ]{0,12}(\r\n|\r\n|\r\n|\n|\r)", 0..6),

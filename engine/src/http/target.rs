@@ -39,9 +39,11 @@ impl<'head> Target<'head> {
         }
         match &rest[end..] {
             origin @ [b'/', ..] => Ok(Self::split(origin)),
-            // An empty path is "/" (RFC 9112 section 3.2.2), which is not in the buffer and is no route of ours.
+            // An empty path is "/" (RFC 9112 section 3.2.2), which is not in the buffer and is no route of ours. What
+            // stands for it is: every part of a target has its place there.
             origin => {
-                Ok(Self { uri: origin, path: &[], query: origin.split_first().map(|(_, query)| query) })
+                let (path, query) = (&origin[..0], origin.split_first().map(|(_, query)| query));
+                Ok(Self { uri: origin, path, query })
             }
         }
     }

@@ -38,6 +38,8 @@ pub struct Addresses<'a> {
 
 #[derive(Clone, Copy, Debug)]
 enum Kind<'a> {
+    /// The connection's other end, in our own words.
+    Peer(&'a [u8]),
     /// This address and no other.
     One(&'a [u8]),
     /// The entries of the fields without the first so many, which nobody vouches for.
@@ -49,9 +51,13 @@ impl<'a> Addresses<'a> {
     /// Reads the values of all `X-Forwarded-For` fields, in the order of the head.
     #[must_use]
     pub fn new(fields: &'a [&'a [u8]], peer: &'a [u8], trusted_proxies: u8) -> Self {
-        let Some(last) = entries(fields).next_back() else { return Self { fields, kind: Kind::One(peer) } };
+        // Nearly all connections that no proxy is in front of.
+        if fields.is_empty() {
+            return Self { fields, kind: Kind::Peer(peer) };
+        }
+        let Some(last) = entries(fields).next_back() else { return Self { fields, kind: Kind::Peer(peer) } };
         let kind = match trusted_proxies {
-            0 => Kind::One(peer),
+            0 => Kind::Peer(peer),
             1 => Kind::One(last),
             TRUST_ALL => Kind::Verbatim,
             trusted => Kind::Behind(entries(fields).count().saturating_sub(usize::from(trusted))),
@@ -63,17 +69,23 @@ impl<'a> Addresses<'a> {
     #[must_use]
     pub fn client(&self) -> &'a [u8] {
         match self.kind {
-            Kind::One(address) => address,
+            Kind::Peer(address) | Kind::One(address) => address,
             Kind::Behind(forged) => entries(self.fields).nth(forged).unwrap_or_default(),
             Kind::Verbatim => entries(self.fields).next().unwrap_or_default(),
         }
+    }
+
+    /// The whole of `ip` when it is the connection's other end: digits, letters, dots and colons only.
+    #[must_use]
+    pub fn peer(&self) -> Option<&'a [u8]> {
+        if let Kind::Peer(address) = self.kind { Some(address) } else { None }
     }
 
     /// Upper bound of the bytes that [`Addresses::write`] hands over.
     #[must_use]
     pub fn len_max(&self) -> usize {
         match self.kind {
-            Kind::One(address) => address.len(),
+            Kind::Peer(address) | Kind::One(address) => address.len(),
             // Each comma may become a comma and a space.
             Kind::Behind(_) | Kind::Verbatim => {
                 self.fields.iter().map(|field| 2 * (field.len() + SEPARATOR.len())).sum()
@@ -91,7 +103,7 @@ impl<'a> Addresses<'a> {
             })
         };
         match self.kind {
-            Kind::One(address) => put(address),
+            Kind::Peer(address) | Kind::One(address) => put(address),
             Kind::Behind(forged) => join(&mut entries(self.fields).skip(forged)),
             Kind::Verbatim => join(&mut self.fields.iter().copied()),
         }

@@ -23,11 +23,11 @@ use crate::record::{Moment, RequestId};
 /// A request as a protocol sees it: borrowed from the connection's buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// Method, as received: methods are case-sensitive (RFC 9110 section 9.1).
+    /// Method, as received: methods are case-sensitive (RFC 9110 section 9.1), and tokens: there is nothing to escape.
     pub method: &'a [u8],
     /// Path and query as received, nothing decoded.
     pub uri: &'a [u8],
-    /// Path as received, without the query.
+    /// Path as received, without the query: its route's, which has nothing to escape (RFC 3986 section 3.3).
     pub path: &'a [u8],
     /// What follows the first `?`, as received; empty when there is none.
     pub query: &'a [u8],

@@ -6,42 +6,20 @@
 //! input becomes one U+FFFD.
 //!
 //! This is the engine's hottest loop: the body of every request goes through it, and is JSON itself, so that
-//! about every eighth byte is a quote. It works on blocks of 16 bytes: one comparison of the block tells which
-//! bytes need care. For each of them the *rest* of the block is copied again, one place further on:
+//! about every eighth byte is a quote. It works on blocks of 16 bytes: one look at the block tells which bytes get a
+//! backslash, and there are two ways to make room for them:
 //!
-//! ```text
-//!   input    { " a " : 1 , " …          the block as it is, then for each quote:
-//!   output   { " a " : 1 , " …
-//!   quote 1  { \ " a " : 1 , " …        a backslash, and the rest of the block behind it
-//!   quote 2  { \ " a \ " : 1 , " …
-//! ```
+//! | way | how | user instructions a byte, by quotes: every 6 bytes, every 8, none |
+//! | --- | --- | --- |
+//! | [`shuffles`] | eight bytes at a time, by a table of 256 shuffles (SSSE3) | SHUFFLES_FIGURES |
+//! | [`moves`] | the rest of the block moves up, once for each | 4.0, 3.4, 1.5 |
 //!
-//! The copies overrun into bytes that later ones overwrite, so a block needs `BLOCK_ROOM` bytes of room and
-//! `BLOCK_INPUT` of input. The end of the input goes through a copy that is filled up with spaces; other control
-//! characters, and places with too little room, go byte by byte.
-//!
-//! User instructions a byte, counted with callgrind (SSE2, 1 KB): 3.0 for a clickstream event with a quote every 6
-//! bytes, 3.1 with one exactly every 8, 1.5 for text without any.
+//! (callgrind, 1 KB of ASCII.) Control characters, text that is not ASCII, and places with too little room for a
+//! whole block go byte by byte.
 
-use super::block::{BLOCK, Block};
+mod moves;
 #[cfg(target_arch = "x86_64")]
-use super::insert::ByShuffles;
-use super::insert::{ByMoves, Insert};
-
-/// Input that a block step may read: a copy of the rest of the block that starts at its last byte.
-const BLOCK_INPUT: usize = super::insert::INPUT;
-
-/// Room that a block step may write: every byte escaped, and the overrun of the last copy.
-const BLOCK_ROOM: usize = super::insert::ROOM;
-
-/// Shortest end that is worth a copy: below it, byte by byte is cheaper.
-const PADDED_MIN: usize = 7;
-
-/// Copy of an end, filled up to whole blocks and what the last of them may read behind itself.
-const PADDED: usize = BLOCK_INPUT + BLOCK;
-
-/// Room that the blocks of a copy may write: all of one escaped, then one as above.
-const PADDED_ROOM: usize = BLOCK_INPUT + BLOCK_ROOM;
+mod shuffles;
 
 /// U+FFFD in UTF-8.
 const REPLACEMENT: [u8; 3] = [0xef, 0xbf, 0xbd];
@@ -144,17 +122,10 @@ impl Progress {
 /// neither ASCII nor one of the sequences that [`copy_multibyte`] knows.
 #[inline]
 fn escape<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Option<Progress> {
-    if input.len() < PADDED_MIN {
-        return escape_bytes::<ASCII>(input, out);
-    }
     let mut progress = Progress { read: 0, written: 0 };
     loop {
         progress.add(escape_blocks::<ASCII>(&input[progress.read..], &mut out[progress.written..]));
-        let (rest, room) = (&input[progress.read..], &mut out[progress.written..]);
-        if (PADDED_MIN..BLOCK_INPUT).contains(&rest.len()) && room.len() >= PADDED_ROOM {
-            progress.add(escape_padded::<ASCII>(rest, room));
-        }
-        // The next byte needs care, or the end or a tight place is near.
+        // The next byte needs care, or a tight place is near.
         let Some(&byte) = input.get(progress.read) else { return Some(progress) };
         if ASCII && !byte.is_ascii() {
             let len = copy_multibyte(&input[progress.read..], &mut out[progress.written..]);
@@ -166,12 +137,19 @@ fn escape<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Option<Progress> {
         }
         progress.read += 1;
         progress.written += escape_byte(byte, &mut out[progress.written..])?;
-        if input.len() - progress.read < PADDED_MIN {
-            let (rest, room) = (&input[progress.read..], &mut out[progress.written..]);
-            progress.add(escape_bytes::<ASCII>(rest, room)?);
-            return Some(progress);
-        }
     }
+}
+
+/// Escapes blocks and the end that is shorter than one, while there is room for a whole one, up to a byte that a
+/// backslash alone does not escape (with `ASCII`, up to one that is not ASCII).
+#[inline]
+fn escape_blocks<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(level) = shuffles::Level::of_this_processor() {
+        // SAFETY: this processor has it.
+        return unsafe { shuffles::escape_blocks::<ASCII>(level, input, out) };
+    }
+    moves::escape_blocks::<ASCII>(input, out)
 }
 
 /// Copies valid UTF-8 sequences of two and three bytes (RFC 3629 section 4) from the start of `input`, and returns
@@ -196,87 +174,6 @@ fn copy_multibyte(input: &[u8], out: &mut [u8]) -> usize {
         }
     }
     input.len() - rest.len()
-}
-
-/// Escapes byte by byte, to the end or with `ASCII` to the first byte that is not.
-#[inline]
-fn escape_bytes<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Option<Progress> {
-    let mut written = 0;
-    for (read, &byte) in input.iter().enumerate() {
-        if ASCII && !byte.is_ascii() {
-            return Some(Progress { read, written });
-        }
-        written += escape_byte(byte, &mut out[written..])?;
-    }
-    Some(Progress { read: input.len(), written })
-}
-
-/// Escapes blocks while there is input and room for them, up to a byte that a backslash alone does not escape.
-#[inline]
-fn escape_blocks<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
-    #[cfg(target_arch = "x86_64")]
-    if ByShuffles::is_there() {
-        // SAFETY: this processor has what the function is compiled for.
-        return unsafe { escape_blocks_by_shuffles::<ASCII>(input, out) };
-    }
-    escape_blocks_by::<ByMoves, ASCII>(input, out)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "ssse3,popcnt")]
-fn escape_blocks_by_shuffles<const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
-    escape_blocks_by::<ByShuffles, ASCII>(input, out)
-}
-
-#[allow(clippy::inline_always, reason = "what it is inlined into decides which instructions it may use")]
-#[inline(always)]
-fn escape_blocks_by<I: Insert, const ASCII: bool>(input: &[u8], out: &mut [u8]) -> Progress {
-    let out_len = out.len();
-    let (mut rest, mut room) = (input, out);
-    let mut stop_len = 0;
-    while let Some(from) = rest.first_chunk::<BLOCK_INPUT>()
-        && let Some(to) = room.first_chunk_mut::<BLOCK_ROOM>()
-    {
-        let block = *from.first_chunk::<BLOCK>().expect("a block is shorter");
-        to[..BLOCK].copy_from_slice(&block);
-        let bytes = Block::of(&block);
-        // A backslash in front of these is all that they need; the others need another way.
-        let quoted = bytes.equal(b'"') | bytes.equal(b'\\');
-        let careful = quoted | bytes.control();
-        let careful = if ASCII { careful | bytes.non_ascii() } else { careful }.bits();
-        if careful == 0 {
-            rest = &rest[BLOCK..];
-            room = &mut room[BLOCK..];
-            continue;
-        }
-        let quoted = quoted.bits();
-        if careful != quoted {
-            let stop = careful & !quoted;
-            stop_len = stop.trailing_zeros() as usize % BLOCK;
-            let shift = I::insert(quoted & ((1 << stop_len) - 1), from, to);
-            room = &mut room[(stop_len + shift).min(2 * BLOCK)..];
-            break;
-        }
-        let shift = I::insert(quoted, from, to);
-        rest = &rest[BLOCK..];
-        room = &mut room[(BLOCK + shift).min(2 * BLOCK)..];
-    }
-    Progress { read: input.len() - rest.len() + stop_len, written: out_len - room.len() }
-}
-
-/// Escapes an end that is too short for a block in a copy that is long enough.
-#[inline]
-fn escape_padded<const ASCII: bool>(rest: &[u8], out: &mut [u8]) -> Progress {
-    let mut padded = [b' '; PADDED];
-    padded[..rest.len()].copy_from_slice(rest);
-    let len = rest.len().next_multiple_of(BLOCK) + BLOCK;
-    let mut progress = escape_blocks::<ASCII>(&padded[..len], out);
-    if progress.read > rest.len() {
-        // Spaces stand for themselves: as many were written as read.
-        progress.written -= progress.read - rest.len();
-        progress.read = rest.len();
-    }
-    progress
 }
 
 /// Returns how many bytes it wrote.

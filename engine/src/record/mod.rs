@@ -4,7 +4,6 @@
 
 pub(crate) mod block;
 pub mod escape;
-pub(crate) mod insert;
 pub mod rid;
 pub mod timestamp;
 pub mod writer;

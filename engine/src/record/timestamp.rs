@@ -75,7 +75,9 @@ impl Timestamps {
     pub fn at(&mut self, unix_nanos: u64) -> Moment {
         let nanos = self.turn_to(unix_nanos);
         let mut timestamp = self.timestamp;
-        write_nine_digits(&mut timestamp[SECOND_LEN + 1..TIMESTAMP_LEN - 1], nanos);
+        if let Some(place) = timestamp[SECOND_LEN + 1..].first_chunk_mut() {
+            write_nine_digits(place, nanos);
+        }
         Moment { timestamp, unix_ms: unix_nanos / NANOS_PER_MILLI }
     }
 
@@ -128,12 +130,27 @@ const fn two_digits(number: u8) -> [u8; 2] {
     [b'0' + number / 10 % 10, b'0' + number % 10]
 }
 
-fn write_nine_digits(place: &mut [u8], mut number: u32) {
-    for digit in place.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
+/// `number` is below 10^9.
+fn write_nine_digits(place: &mut [u8; 9], number: u32) {
+    #[allow(clippy::cast_possible_truncation, reason = "below 10, or below 100")]
+    let (first, pair) = ((number / 100_000_000) as u8, |part: u32| TWO_DIGITS[(part % 100) as usize]);
+    let [a, b] = pair(number / 1_000_000);
+    let [c, d] = pair(number / 10_000);
+    let [e, f] = pair(number / 100);
+    let [g, h] = pair(number);
+    *place = [b'0' + first, a, b, c, d, e, f, g, h];
 }
+
+/// `00` to `99`.
+static TWO_DIGITS: [[u8; 2]; 100] = {
+    let mut table = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        table[number as usize] = two_digits(number);
+        number += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
+use monoio::buf::IoBuf as _;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
 
 use super::buffer::ReadBuffer;
@@ -190,7 +191,7 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
         let mut begun = !self.buffer.filled().is_empty();
         self.enter(if begun { Phase::Head } else { Phase::Idle });
         loop {
-            if let Some(end) = self.scanner.advance(self.buffer.filled(), head_bytes_max)? {
+            if begun && let Some(end) = self.scanner.advance(self.buffer.filled(), head_bytes_max)? {
                 self.buffer.discard_front(end.start);
                 return Ok(end.end - end.start);
             }
@@ -260,15 +261,22 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
     pub(super) async fn write(&mut self, bytes: Vec<u8>) -> Result<(), End> {
         self.enter(Phase::Answer);
         let len = bytes.len();
-        let (written, bytes) = self.stream.write_all(bytes).await;
-        self.shard.recycle_answer(bytes);
-        match written {
-            Ok(_) => {
-                self.shard.metrics.sent(len as u64);
-                Ok(())
+        // An answer nearly always goes out in one piece.
+        let (written, bytes) = self.stream.write(bytes).await;
+        let (complete, bytes) = match written {
+            Ok(count) if count == len => (true, bytes),
+            Ok(count) if count > 0 => {
+                let (written, rest) = self.stream.write_all(bytes.slice(count..)).await;
+                (written.is_ok(), rest.into_inner())
             }
-            Err(_) => Err(End::Gone(CloseReason::Error)),
+            Ok(_) | Err(_) => (false, bytes),
+        };
+        self.shard.recycle_answer(bytes);
+        if !complete {
+            return Err(End::Gone(CloseReason::Error));
         }
+        self.shard.metrics.sent(len as u64);
+        Ok(())
     }
 
     /// Says that no more comes, and reads what the client still sends until it closes: a close with unread bytes

@@ -100,7 +100,9 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
             Ok(Taken { rid, ticket: None }) => Reply { rid: Some(rid), ..Reply::success(success) },
             Ok(Taken { rid, ticket: Some(ticket) }) => {
                 let outcome = self.shard.outcome(ticket).await;
-                self.shard.metrics.acknowledgement_took(now.elapsed());
+                self.shard
+                    .metrics
+                    .acknowledgement_took(self.shard.settled_at().saturating_duration_since(now));
                 let reply = match outcome {
                     Ok(()) => Reply::success(success),
                     Err(fault) => Reply::refusal(refusal_of(fault)),
@@ -222,7 +224,7 @@ impl Shard {
         };
         self.admit(*sink, now)?;
         let rid = self.rids.borrow_mut().next_id();
-        let moment = self.timestamps.borrow_mut().at(Self::unix_nanos());
+        let moment = self.timestamps.borrow_mut().at(self.unix_nanos_at(now));
         let receipt = Receipt {
             rid: &rid,
             moment: &moment,
@@ -268,7 +270,12 @@ impl Shard {
 
     /// Asks the breaker.
     fn admit(&self, sink: usize, now: Instant) -> Result<(), Reply> {
-        match self.lanes[sink].gate.admit(self.ms(now)) {
+        let gate = &self.lanes[sink].gate;
+        // A gate that is shut is the exception: only then the time is worth working out.
+        if !gate.is_open() {
+            return Ok(());
+        }
+        match gate.admit(self.ms(now)) {
             Admission::Pass | Admission::Probe => Ok(()),
             Admission::Refused { retry_after_ms } => {
                 let seconds = u32::try_from(retry_after_ms.div_ceil(1000)).unwrap_or(u32::MAX);

@@ -86,6 +86,10 @@ pub struct Shard {
     /// Start of all times in milliseconds that threads exchange.
     pub epoch: Instant,
     tick: Cell<Tick>,
+    /// What the wall clock showed at `epoch`, in nanoseconds since 1970.
+    epoch_unix_nanos: Cell<u64>,
+    /// When the last batch came home.
+    settled_at: Cell<Instant>,
     /// The `Date` of answers: the sweep keeps it, late by at most a tick.
     date: Cell<[u8; DATE_LEN]>,
     answers: RefCell<Vec<Vec<u8>>>,
@@ -144,6 +148,11 @@ impl Shard {
             connections: RefCell::new(Slab::new()),
             epoch: parts.epoch,
             tick: Cell::new(0),
+            epoch_unix_nanos: Cell::new(
+                Self::unix_nanos()
+                    .saturating_sub(u64::try_from(parts.epoch.elapsed().as_nanos()).unwrap_or(0)),
+            ),
+            settled_at: Cell::new(Instant::now()),
             date: Cell::new(*Timestamps::new().http_date(Self::unix_nanos())),
             answers: RefCell::new(Vec::new()),
             sealer: Bell::default(),
@@ -164,13 +173,28 @@ impl Shard {
     /// The sweep's time moves on.
     pub fn advance_tick(&self) -> Tick {
         self.tick.set(self.tick.get() + 1);
-        self.date.set(*self.timestamps.borrow_mut().http_date(Self::unix_nanos()));
+        let unix_nanos = Self::unix_nanos();
+        self.epoch_unix_nanos.set(unix_nanos.saturating_sub(self.nanos(Instant::now())));
+        self.date.set(*self.timestamps.borrow_mut().http_date(unix_nanos));
         self.tick.get()
     }
 
     /// Milliseconds since the epoch that all threads share.
     pub fn ms(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Nanoseconds since the epoch that all threads share.
+    fn nanos(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.epoch);
+        since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())
+    }
+
+    /// Nanoseconds since 1970 at `now`: the wall clock as the last sweep saw it, and what has passed since. It spares a
+    /// look at the clock, and follows the wall clock's corrections a sweep later.
+    #[must_use]
+    pub fn unix_nanos_at(&self, now: Instant) -> u64 {
+        self.epoch_unix_nanos.get() + self.nanos(now)
     }
 
     /// Nanoseconds since 1970.
@@ -234,8 +258,14 @@ impl Shard {
         next
     }
 
+    /// When the requests that are woken now were decided: one look at the clock a batch, not one a request.
+    pub fn settled_at(&self) -> Instant {
+        self.settled_at.get()
+    }
+
     /// A decided batch is home: its requests are woken.
     pub fn take_home(&self, returned: Returned) {
+        self.settled_at.set(Instant::now());
         let sink = usize::from(returned.lane);
         let mut tickets = self.tickets.borrow_mut();
         let mut unknown = 0;
@@ -254,6 +284,7 @@ impl Shard {
 
     /// Answers the requests whose time is up.
     pub fn expire(&self, now: Instant) {
+        self.settled_at.set(now);
         let mut tickets = self.tickets.borrow_mut();
         for (sink, feed) in self.feeds.borrow_mut().iter_mut().enumerate() {
             let expired = feed.expire(now, &mut |ticket, outcome| tickets.decide(ticket, outcome));

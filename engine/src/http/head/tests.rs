@@ -110,6 +110,19 @@ fn request_lines() {
 }
 
 #[test]
+fn every_part_of_a_target_without_a_path_has_its_place() {
+    for (target, uri, query) in
+        [("http://h?a?b", "?a?b", Some("a?b")), ("http://h", "", None), ("http://h?", "?", Some(""))]
+    {
+        let text = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let head = parse(&text).unwrap();
+        assert_eq!(head.uri.of(text.as_bytes()), uri.as_bytes(), "{target}");
+        assert_eq!(head.path.of(text.as_bytes()), b"", "{target}");
+        assert_eq!(head.query.map(|query| query.of(text.as_bytes())), query.map(str::as_bytes), "{target}");
+    }
+}
+
+#[test]
 fn the_number_of_fields_is_bounded() {
     let fields = |count: usize| "A: b\r\n".repeat(count);
     assert!(with(&fields(63)).is_ok());

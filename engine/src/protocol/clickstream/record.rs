@@ -79,9 +79,11 @@ impl<'a> Record<'a> {
         out.put(b",\"ip\":\"")?;
         self.put_ip(out)?;
         out.put(b"\",\"method\":\"")?;
-        out.put_escaped(request.method)?;
+        // A token (RFC 9110 section 5.6.2) has nothing to escape.
+        out.put(request.method)?;
         out.put(b"\",\"path\":\"")?;
-        out.put_escaped(request.path)?;
+        // A route's path has nothing to escape either: the configuration sees to it.
+        out.put(request.path)?;
         out.put(b"\",\"platform\":")?;
         put_value(out, parameters.platform)?;
         out.put(b",\"rid\":\"")?;
@@ -106,7 +108,11 @@ impl<'a> Record<'a> {
     fn put_ip(&self, out: &mut impl Output) -> Option<()> {
         match self.fake_ip() {
             Some(fake) => fake.pieces(|piece| out.put_escaped(piece)),
-            None => self.addresses.write(|piece| out.put_escaped(piece)),
+            None => match self.addresses.peer() {
+                // Nothing in it needs escaping.
+                Some(peer) => out.put(peer),
+                None => self.addresses.write(|piece| out.put_escaped(piece)),
+            },
         }
     }
 }

@@ -273,7 +273,7 @@ fn query() -> impl Strategy<Value = Vec<u8>> {
 
 prop_compose! {
     fn case()(
-        (method, path, body) in ("[A-Z]{1,10}", bytes(), proptest::collection::vec(any::<u8>(), 1..400)),
+        (method, path, body) in ("[A-Z]{1,10}", "/[a-zA-Z0-9._~!$&'()*+,;=:@%-]{0,20}", proptest::collection::vec(any::<u8>(), 1..400)),
         query in proptest::option::of(query()),
         user_agent in proptest::option::of(bytes()),
         forwarded_for in proptest::collection::vec(bytes(), 0..3),
@@ -284,7 +284,7 @@ prop_compose! {
         trusted_proxies in prop_oneof![0..4u8, Just(TRUST_ALL)],
     ) -> Case {
         Case {
-            method: method.into_bytes(), path, query, user_agent, forwarded_for, body, key, dev_mode, trusted_proxies,
+            method: method.into_bytes(), path: path.into_bytes(), query, user_agent, forwarded_for, body, key, dev_mode, trusted_proxies,
         }
     }
 }
