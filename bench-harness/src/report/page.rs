@@ -58,12 +58,12 @@ fn lead(label: &str, result: &LoadResult, several: bool) -> String {
     let label = if several { format!("<strong>{}</strong>: ", escape(label)) } else { String::new() };
     let of = &result.plan;
     format!(
-        "<p class=\"lead\">{label}{} of <em>{}</em> to <code>{}</code> over {} connections, started {}</p>",
+        "<p class=\"lead\">{label}{} of <em>{}</em> to <code>{}</code> over {} connections, <span>started {}</span></p>",
         escape(&plan::pace(of)),
         escape(&of.workload),
         escape(&of.target),
         quantity::count(of.connections.into()),
-        escape(&result.started_at)
+        escape(&result.started_at.replace('T', " ").replace('Z', " UTC"))
     )
 }
 
@@ -91,7 +91,7 @@ fn tiles(results: &[Labelled<'_>]) -> String {
         let due = if picture::is_open(result) { totals.planned } else { totals.sent };
         let failed = totals.failed + totals.unsent;
         let planned = plan::rate(result)
-            .map_or_else(|| "closed loop".into(), |rate| format!("of {} planned", quantity::number(rate)));
+            .map_or_else(|| "closed loop".into(), |rate| format!("of {}/s planned", quantity::number(rate)));
         if results.len() > 1 {
             put(
                 &mut tiles,
@@ -105,11 +105,11 @@ fn tiles(results: &[Labelled<'_>]) -> String {
         tiles.push_str("<dl class=\"tiles\">");
         let failures = format!("{} of {}", quantity::share(failed, due), quantity::count(due));
         for (name, value, note, bad) in [
-            ("succeeded per second", quantity::number(totals.succeeded_per_s), planned, false),
+            ("achieved rate", format!("{}/s", quantity::number(totals.succeeded_per_s)), planned, false),
             ("failed or never sent", quantity::count(failed), failures, failed > 0),
             ("median latency", latency(result.latency.p50_us), String::new(), false),
-            ("99 %", latency(result.latency.p99_us), String::new(), false),
-            ("99.9 %", latency(result.latency.p999_us), String::new(), false),
+            ("99th percentile", latency(result.latency.p99_us), String::new(), false),
+            ("99.9th percentile", latency(result.latency.p999_us), String::new(), false),
             ("slowest", latency(result.latency.max_us), String::new(), false),
         ] {
             let class = if bad { " class=\"bad\"" } else { "" };
