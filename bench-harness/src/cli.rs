@@ -11,7 +11,10 @@ use clap::{Parser, Subcommand};
 
 use crate::load::{self, Live, LoadPlan, Unobserved};
 use crate::options::{LoadOptions, ScheduleOptions};
-use crate::report::{self, Progress};
+use crate::report::page::page;
+use crate::report::progress::Progress;
+use crate::report::schema::schema;
+use crate::report::summary::summary;
 use crate::result::LoadResult;
 use crate::target::Target;
 use crate::{compare, maximum};
@@ -82,7 +85,7 @@ pub fn main() -> ExitCode {
         Command::Max(args) => maximum::run(&args).map_err(Failure::runtime),
         Command::Compare(args) => compare::run::run(&args).map_err(Failure::runtime),
         Command::Schema => {
-            print!("{}", report::schema());
+            print!("{}", schema());
             Ok(ExitCode::SUCCESS)
         }
     };
@@ -97,7 +100,7 @@ fn run_load(args: &LoadArgs) -> Result<ExitCode, Failure> {
     let plan = args.load.plan(target, args.pace.pace(), &args.load.cpus);
     let result = watched(&plan).map_err(Failure::runtime)?;
     if args.json.as_deref() != Some(Path::new("-")) {
-        print!("{}", report::summary(&result));
+        print!("{}", summary(&result));
     }
     write_result(&result, args.json.as_deref(), args.html.as_deref())?;
     // A run in which nothing succeeded is made, but hardly what was wanted.
@@ -107,7 +110,7 @@ fn run_load(args: &LoadArgs) -> Result<ExitCode, Failure> {
 /// Runs the plan beside a progress bar.
 fn watched(plan: &LoadPlan) -> Result<LoadResult, load::LoadError> {
     let live = Arc::new(Live::default());
-    let progress = Progress::start(plan, &live);
+    let progress = Progress::start(Arc::clone(&live), plan.pace.length());
     let result = load::run(plan, &live, |_| Unobserved);
     progress.finish();
     result.map(|(result, _)| result)
@@ -123,7 +126,7 @@ fn write_result(result: &LoadResult, json: Option<&Path>, html: Option<&Path>) -
         }
     }
     if let Some(file) = html {
-        write(file, &report::page(&result.plan.target, &[(&result.plan.target, result)]))?;
+        write(file, &page(&result.plan.target, &[(&result.plan.target, result)]))?;
     }
     Ok(())
 }
