@@ -6,11 +6,15 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::audit::record::RecordForm;
+use crate::audit::run::audit;
+use crate::audit::store;
 use crate::load::{self, Live, LoadPlan, Unobserved};
-use crate::options::{LoadOptions, ScheduleOptions};
+use crate::options::{LoadOptions, ScheduleOptions, not_negative};
 use crate::report::page::page;
 use crate::report::progress::Progress;
 use crate::report::schema::schema;
@@ -31,6 +35,8 @@ struct Cli {
 enum Command {
     /// Send load at planned times and report the whole distribution of answer times
     Load(LoadArgs),
+    /// Send load, read the sink back, and say what the answers were worth; exit 1 if anything acknowledged is lost
+    Audit(AuditArgs),
     /// Search the highest rate that holds an objective, as in --slo p99=20ms
     Max(maximum::MaximumArgs),
     /// Start two targets in turn, A B A B, and report ratios with their uncertainty
@@ -60,6 +66,25 @@ struct LoadArgs {
     html: Option<PathBuf>,
 }
 
+/// A run of load, and what it left in the sink.
+#[derive(Debug, clap::Args)]
+struct AuditArgs {
+    #[command(flatten)]
+    run: LoadArgs,
+    /// The sink to read back: file:DIR or kafka:BROKERS/TOPIC
+    #[arg(long, value_name = "STORE")]
+    store: String,
+    /// A property of librdkafka for reading, as name=value; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE")]
+    store_property: Vec<String>,
+    /// What a stored record looks like
+    #[arg(long, value_enum, default_value_t)]
+    form: RecordForm,
+    /// How long the sink may stand still before what is missing counts as lost, in seconds
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = not_negative)]
+    settle: f64,
+}
+
 /// An error with the exit code that fits it.
 #[derive(Debug)]
 struct Failure {
@@ -82,6 +107,7 @@ impl Failure {
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Load(args) => run_load(&args),
+        Command::Audit(args) => run_audit(&args),
         Command::Max(args) => maximum::run(&args).map_err(Failure::runtime),
         Command::Compare(args) => compare::run::run(&args).map_err(Failure::runtime),
         Command::Schema => {
@@ -96,39 +122,66 @@ pub fn main() -> ExitCode {
 }
 
 fn run_load(args: &LoadArgs) -> Result<ExitCode, Failure> {
-    let target = Target::resolve(&args.target, args.allow_remote).map_err(Failure::usage)?;
-    let plan = args.load.plan(target, args.pace.pace(), &args.load.cpus);
-    let result = watched(&plan).map_err(Failure::runtime)?;
-    if args.json.as_deref() != Some(Path::new("-")) {
+    let result = watched(&args.plan()?, |plan, live| load::run(plan, live, |_| Unobserved))?.0;
+    if !args.prints_json() {
         print!("{}", summary(&result));
     }
-    write_result(&result, args.json.as_deref(), args.html.as_deref())?;
+    args.write_page(&result)?;
+    args.write_json(&result)?;
     // A run in which nothing succeeded is made, but hardly what was wanted.
     Ok(if result.totals.succeeded > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs the plan beside a progress bar.
-fn watched(plan: &LoadPlan) -> Result<LoadResult, load::LoadError> {
-    let live = Arc::new(Live::default());
-    let progress = Progress::start(Arc::clone(&live), plan.pace.length());
-    let result = load::run(plan, &live, |_| Unobserved);
-    progress.finish();
-    result.map(|(result, _)| result)
+fn run_audit(args: &AuditArgs) -> Result<ExitCode, Failure> {
+    let plan = args.run.plan()?;
+    // Opened first: what is in a topic already is not of this run.
+    let mut store = store::open(&args.store, &args.store_property).map_err(Failure::usage)?;
+    let settle = Duration::from_secs_f64(args.settle);
+    let result = watched(&plan, |plan, live| audit(plan, &mut *store, args.form, settle, live))?;
+    if !args.run.prints_json() {
+        print!("{}\n{}\n{}", summary(&result.load), result.store, result.verdict);
+    }
+    args.run.write_page(&result.load)?;
+    args.run.write_json(&result)?;
+    Ok(result.exit_code())
 }
 
-fn write_result(result: &LoadResult, json: Option<&Path>, html: Option<&Path>) -> Result<(), Failure> {
-    if let Some(file) = json {
+/// Runs the plan beside a progress bar.
+fn watched<T, E: std::fmt::Display>(
+    plan: &LoadPlan,
+    run: impl FnOnce(&LoadPlan, &Arc<Live>) -> Result<T, E>,
+) -> Result<T, Failure> {
+    let live = Arc::new(Live::default());
+    let progress = Progress::start(Arc::clone(&live), plan.pace.length());
+    let result = run(plan, &live);
+    progress.finish();
+    result.map_err(Failure::runtime)
+}
+
+impl LoadArgs {
+    fn plan(&self) -> Result<LoadPlan, Failure> {
+        let target = Target::resolve(&self.target, self.allow_remote).map_err(Failure::usage)?;
+        Ok(self.load.plan(target, self.pace.pace(), &self.load.cpus))
+    }
+
+    fn prints_json(&self) -> bool {
+        self.json.as_deref() == Some(Path::new("-"))
+    }
+
+    fn write_json(&self, result: &impl serde::Serialize) -> Result<(), Failure> {
+        let Some(file) = &self.json else { return Ok(()) };
         let text = serde_json::to_string(result).map_err(Failure::runtime)?;
-        if file == Path::new("-") {
+        if self.prints_json() {
             println!("{text}");
-        } else {
-            write(file, &text)?;
+            return Ok(());
         }
+        write(file, &text)
     }
-    if let Some(file) = html {
-        write(file, &page(&result.plan.target, &[(&result.plan.target, result)]))?;
+
+    fn write_page(&self, result: &LoadResult) -> Result<(), Failure> {
+        let Some(file) = &self.html else { return Ok(()) };
+        write(file, &page(&result.plan.target, &[(&result.plan.target, result)]))
     }
-    Ok(())
 }
 
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
