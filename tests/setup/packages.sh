@@ -4,7 +4,7 @@
 set -euo pipefail
 
 # A package is there when its command is, however it was installed; headers are looked up as packages.
-declare -A command_of=([curl]=curl [pkg-config]=pkg-config [kcat]=kcat [maven]=mvn [default-jre-headless]=java [openssl]=openssl [chromium]=chromium)
+declare -A command_of=([curl]=curl [pkg-config]=pkg-config [kcat]=kcat [maven]=mvn [default-jre-headless]=java [openssl]=openssl [chromium]=chromium [valgrind]=valgrind [strace]=strace)
 
 groups=("$@")
 packages=()
@@ -12,7 +12,8 @@ for group in "${groups[@]}"; do
     case "$group" in
         build) packages+=(build-essential pkg-config libssl-dev zlib1g-dev libzstd-dev curl) ;;
         test) packages+=(chromium kcat default-jre-headless maven openssl) ;;
-        *) echo "packages.sh: no group is named '$group' (build, test)" >&2; exit 2 ;;
+        perf) packages+=(valgrind strace) ;;
+        *) echo "packages.sh: no group is named '$group' (build, test, perf)" >&2; exit 2 ;;
     esac
 done
 
