@@ -173,14 +173,17 @@ impl Chart {
     /// The chart as an element of an HTML page that has [`STYLE`]. `id` is unique in the page.
     #[must_use]
     pub fn inline(&self, size: Size, id: &str) -> String {
-        svg::draw(self, size, id, "")
+        svg::draw(self, size, id, "", 0.0)
     }
 
     /// The chart as an SVG file, style included.
     #[must_use]
     pub fn standalone(&self) -> String {
-        let style = format!("<style>{STYLE}</style><rect class=\"paper\" width=\"100%\" height=\"100%\"/>");
-        let mut file = svg::draw(self, Size::Wide, "chart", &style);
+        const MARGIN: f64 = 14.0;
+        let paper =
+            format!("<rect class=\"paper\" x=\"-{MARGIN}\" y=\"-{MARGIN}\" width=\"100%\" height=\"100%\"/>");
+        let style = format!("<style>{STYLE}</style>{paper}");
+        let mut file = svg::draw(self, Size::Wide, "chart", &style, MARGIN);
         file.push('\n');
         file
     }

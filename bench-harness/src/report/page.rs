@@ -63,7 +63,16 @@ fn lead(label: &str, result: &LoadResult, several: bool) -> String {
         escape(&of.workload),
         escape(&of.target),
         quantity::count(of.connections.into()),
-        escape(&result.started_at.replace('T', " ").replace('Z', " UTC"))
+        escape(&moment(&result.started_at))
+    )
+}
+
+/// An RFC 3339 time in UTC, to the second, as people write it; anything else as it is.
+fn moment(rfc3339: &str) -> String {
+    let parts = rfc3339.strip_suffix('Z').and_then(|rest| rest.split_once('T'));
+    parts.map_or_else(
+        || rfc3339.to_owned(),
+        |(day, time)| format!("{day} {} UTC", time.split('.').next().unwrap_or(time)),
     )
 }
 
@@ -71,9 +80,9 @@ fn warning(label: &str, result: &LoadResult, several: bool) -> String {
     let Some(reason) = &result.generator.bottleneck else {
         return String::new();
     };
-    let label = if several { format!("{}: ", escape(label)) } else { String::new() };
+    let these = if several { format!("{}: these", escape(label)) } else { "These".into() };
     format!(
-        "<div class=\"warning\" role=\"alert\"><strong>{label}these numbers are the generator’s, not the target’s.</strong> {}</div>",
+        "<div class=\"warning\" role=\"alert\"><strong>{these} numbers are the generator’s, not the target’s.</strong> {}</div>",
         escape(reason)
     )
 }
@@ -247,6 +256,13 @@ mod tests {
         let page = page("A run", &[("run", &result)]);
         let warning = page.find("role=\"alert\"").unwrap();
         assert!(warning < page.find("class=\"tiles\"").unwrap() && page.contains("busy 99 %"));
+    }
+
+    #[test]
+    fn a_moment_is_told_to_the_second() {
+        assert_eq!(moment("2026-11-23T08:01:02.293915475Z"), "2026-11-23 08:01:02 UTC");
+        assert_eq!(moment("2026-11-23T08:01:02Z"), "2026-11-23 08:01:02 UTC");
+        assert_eq!(moment("yesterday"), "yesterday");
     }
 
     #[test]

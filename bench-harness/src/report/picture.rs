@@ -151,12 +151,19 @@ fn seconds(result: &LoadResult, value: impl Fn(&Second) -> u64) -> Vec<(f64, f64
     result.seconds.iter().map(|second| (f64::from(second.second), value(second) as f64)).collect()
 }
 
-/// All charts over time have the same axis, so that a moment stands at the same place in each.
+/// All charts over time have the same axis, so that a moment stands at the same place in each. It ends with the run,
+/// not with the last second that was begun: that one would look like a drop.
 fn time(results: &[Labelled<'_>]) -> Axis {
-    let ends = results.iter().filter_map(|(_, result)| result.seconds.last()).map(|last| last.second + 1);
-    Axis::new("time since the start", Scale::Linear, Unit::Time)
-        .from(0.0)
-        .to(f64::from(ends.max().unwrap_or(1)))
+    let ends = results.iter().filter_map(|(_, result)| {
+        let last = result.seconds.last()?;
+        Some(result.totals.elapsed_s.max(result.plan.seconds).min(f64::from(last.second + 1)))
+    });
+    let end = ends.fold(0.0, f64::max);
+    Axis::new("time since the start", Scale::Linear, Unit::Time).from(0.0).to(if end > 0.0 {
+        end
+    } else {
+        1.0
+    })
 }
 
 fn name(results: &[Labelled<'_>], label: &str, of: &str) -> String {
@@ -240,6 +247,21 @@ mod tests {
         assert!(failures(&[("a", &result)]).is_some());
         result.seconds.iter_mut().for_each(|second| second.failed = 0);
         assert!(failures(&[("a", &result)]).is_none());
+    }
+
+    #[test]
+    fn time_ends_with_the_run() {
+        let mut result = sample::result();
+        let end = |result: &LoadResult| {
+            let readings = throughput(&[("a", result)]).readings(100);
+            readings.last().unwrap().place
+        };
+        let before = end(&result);
+        // Answers that came 4 ms after the planned end are in a second of their own: a sliver, not a second more.
+        result.seconds.push(Second { second: 30, succeeded: 1, ..Second::default() });
+        assert!(before < 1.0 && (end(&result) - 1.0).abs() < 1e-9);
+        let svg = throughput(&[("a", &result)]).inline(Size::Wide, "x");
+        assert!(svg.contains(">30 s<"), "{svg}");
     }
 
     #[test]

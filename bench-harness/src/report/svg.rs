@@ -45,8 +45,8 @@ impl Plot {
     }
 }
 
-/// The `<svg>` element; `first` is put before everything that is drawn.
-pub(super) fn draw(chart: &Chart, size: Size, id: &str, first: &str) -> String {
+/// The `<svg>` element; `first` is put before everything that is drawn, `margin` left free around it.
+pub(super) fn draw(chart: &Chart, size: Size, id: &str, first: &str, margin: f64) -> String {
     let (width, height) = (size.width(), chart.height);
     let (y_span, x_span) = (chart.y_span(), chart.x_span());
     let y_ticks = chart.y.ticks(&y_span, most_y_ticks(height));
@@ -62,7 +62,9 @@ pub(super) fn draw(chart: &Chart, size: Size, id: &str, first: &str) -> String {
         x: x_span,
         y: y_span,
     };
-    let mut out = head(chart, (width, height), id, &plot);
+    let view =
+        format!("{:.0} {:.0} {:.0} {:.0}", -margin, -margin, width + 2.0 * margin, height + 2.0 * margin);
+    let mut out = head(chart, &view, id, &plot);
     out.push_str(first);
     out.push_str(&legend);
     axes(&mut out, chart, &plot, &x_ticks, &y_ticks);
@@ -88,10 +90,10 @@ pub(super) fn draw(chart: &Chart, size: Size, id: &str, first: &str) -> String {
     out
 }
 
-fn head(chart: &Chart, (width, height): (f64, f64), id: &str, plot: &Plot) -> String {
+fn head(chart: &Chart, view: &str, id: &str, plot: &Plot) -> String {
     let id = escape(id);
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"curve\" viewBox=\"0 0 {width:.0} {height:.0}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"curve\" viewBox=\"{view}\" \
          data-plot=\"{:.1} {:.1} {:.1} {:.1}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\
          <title id=\"{id}-title\">{}</title><desc id=\"{id}-desc\">{}</desc>",
         plot.left,
