@@ -46,7 +46,7 @@ perf-check: setup-test ## Count what a request costs, against perf/budgets.toml
 perf-micro: setup ## Micro-benchmarks of the pure core: by wall clock, and by instructions
 	@tests/setup/packages.sh perf
 	@tests/setup/perf.sh
-	@cargo bench --package micro
+	@GUNGRAUN_RUNNER="$(MILLRUN_TOOLS)/bin/gungraun-runner" cargo bench --package micro
 
 lint: setup ## Formatting and clippy, warnings are errors
 	@tests/setup/test.sh fmt lint
