@@ -48,7 +48,7 @@ enum Command {
 /// One run of load.
 #[derive(Debug, clap::Args)]
 struct LoadArgs {
-    /// Where to send: http://HOST[:PORT]/PATH
+    /// Where to send, as in `http://127.0.0.1:8088/collect`
     #[arg(long, value_name = "URL")]
     target: String,
     /// Send to another host than this one
@@ -71,7 +71,7 @@ struct LoadArgs {
 struct AuditArgs {
     #[command(flatten)]
     run: LoadArgs,
-    /// The sink to read back: file:DIR or kafka:BROKERS/TOPIC
+    /// The sink to read back: `file:DIR` or `kafka:BROKERS/TOPIC`
     #[arg(long, value_name = "STORE")]
     store: String,
     /// A property of librdkafka for reading, as name=value; may be given more than once

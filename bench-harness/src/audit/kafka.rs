@@ -74,7 +74,7 @@ impl Topic {
         })?;
         let topic = metadata.topics().iter().find(|topic| topic.name() == self.name);
         Ok(topic
-            .map(|topic| topic.partitions().iter().map(|partition| partition.id()).collect())
+            .map(|topic| topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect())
             .unwrap_or_default())
     }
 

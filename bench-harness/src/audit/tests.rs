@@ -77,8 +77,8 @@ impl Liar {
             _ => &[body],
         };
         for copy in copies {
-            let line = serde_json::json!({ "data": copy, "uri": target }).to_string();
-            self.file.lock().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
+            let stored = serde_json::json!({ "data": copy, "uri": target }).to_string();
+            self.file.lock().unwrap().write_all(format!("{stored}\n").as_bytes()).unwrap();
         }
         let status = if matches!(lie, Lie::StoreButRefuse | Lie::Refuse) { "503 Busy" } else { "200 OK" };
         lie != Lie::StoreAndSayNothing

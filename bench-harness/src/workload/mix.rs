@@ -161,7 +161,7 @@ impl Prepared {
     fn new(kind: &Kind, target: &Target, number_of: &mut impl FnMut(String) -> u16) -> Self {
         let mut head = format!(" HTTP/1.1\r\nHost: {}\r\n", target.host);
         for (name, value) in &kind.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
         if kind.encoding == Encoding::Gzip {
             head.push_str("Content-Encoding: gzip\r\n");

@@ -13,7 +13,7 @@ mod mix;
 mod replay;
 mod template;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::request::{RequestId, Shape};
 use crate::target::Target;
@@ -60,7 +60,9 @@ impl WorkloadSpec {
         let built_in = BUILT_IN.iter().find(|(name, _)| *name == self.name);
         let file = match built_in {
             Some((name, text)) => KindFile::parse(name, text)?,
-            None if self.name.ends_with(".toml") => KindFile::parse(&self.name, &read(&self.name)?)?,
+            None if Path::new(&self.name).extension().is_some_and(|extension| extension == "toml") => {
+                KindFile::parse(&self.name, &read(&self.name)?)?
+            }
             None => return Err(WorkloadError::Unknown(self.name.clone())),
         };
         Ok(Box::new(Mix::new(&file, target, self.seed, worker)))

@@ -112,7 +112,8 @@ fn kinds_come_as_often_as_they_weigh_and_are_as_large_as_they_should() {
     let requests = drawn("sdk-mix", 1, 0, 20_000);
     let recorded: Vec<_> = requests.iter().filter(|request| request.0.stored != Stored::Nothing).collect();
     let share = |name: &str| {
-        100.0 * recorded.iter().filter(|request| request.2 == name).count() as f64 / recorded.len() as f64
+        let drawn = recorded.iter().filter(|request| request.2 == name).count();
+        100.0 * f64::from(u32::try_from(drawn).unwrap()) / f64::from(u32::try_from(recorded.len()).unwrap())
     };
     for (name, weight) in [
         ("web", 45.0),
