@@ -162,7 +162,7 @@ mod tests {
             ("--store file:", "file:/var"),
             ("--store kafka:a:9092", "kafka:"),
             ("--store file:/a --store-property x", "KEY=VALUE"),
-            ("--store file:/a --settle -1", "86400"),
+            ("--store file:/a --settle=-1", "86400"),
             ("--store file:/a --settle=nan", "86400"),
         ] {
             let error = line(arguments).unwrap_err();

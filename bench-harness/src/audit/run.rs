@@ -144,3 +144,95 @@ fn look(
     }
     read
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::load::Observer as _;
+    use crate::request::{Outcome, RequestId, Shape, Stored, digest};
+
+    /// Every read gives the numbers of its step, and fails after them if the step says so.
+    struct Scripted {
+        scope: Scope,
+        steps: VecDeque<(Vec<u64>, bool)>,
+    }
+
+    fn body(number: u64) -> String {
+        format!("[{}]", RequestId { run: 7, worker: 0, number })
+    }
+
+    impl Store for Scripted {
+        fn describe(&self) -> String {
+            "script".into()
+        }
+
+        fn scope(&self) -> Scope {
+            self.scope
+        }
+
+        fn begin(&mut self) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn read(&mut self, each: &mut dyn FnMut(Item<'_>)) -> Result<(), StoreError> {
+            // The last step goes on for ever, without its records where only what was added is given.
+            let (numbers, fails) = self.steps[0].clone();
+            if self.steps.len() > 1 {
+                self.steps.pop_front();
+            } else if self.scope == Scope::Added {
+                self.steps[0].0.clear();
+            }
+            for number in numbers {
+                each(Item::Record { bytes: body(number).as_bytes(), place: &number });
+            }
+            if fails { Err(StoreError::NoDirectory("gone".into())) } else { Ok(()) }
+        }
+    }
+
+    /// What is judged of four acked requests when the store goes through these steps.
+    fn settled(scope: Scope, steps: &[(&[u64], bool)]) -> Result<Verdict, StoreError> {
+        let mut part = WorkerLedger::new(0, 4);
+        for number in 0..4 {
+            let shape = Shape { kind: 0, events: 1, stored: Stored::Body(digest(body(number).as_bytes())) };
+            part.ended(RequestId { run: 7, worker: 0, number }, &shape, Outcome::Answered(200));
+        }
+        let ledger = Ledger::merge(7, vec![part]);
+        let steps = steps.iter().map(|(numbers, fails)| (numbers.to_vec(), *fails)).collect();
+        let options = AuditOptions { form: RecordForm::Raw, settle: Duration::from_millis(400) };
+        settle(&ledger, &mut Scripted { scope, steps }, options).map(|seen| Verdict::of(&ledger, &seen))
+    }
+
+    #[test]
+    fn what_every_read_gives_again_is_no_duplicate() {
+        let verdict =
+            settled(Scope::Everything, &[(&[0], false), (&[0, 1], false), (&[0, 1, 2, 3], false)]).unwrap();
+        assert_eq!((verdict.stored, verdict.lost.count, verdict.duplicated.count), (4, 0, 0));
+    }
+
+    #[test]
+    fn what_was_added_is_kept_and_twice_is_twice() {
+        let verdict =
+            settled(Scope::Added, &[(&[0], false), (&[], false), (&[1, 2], true), (&[2, 3], false)]).unwrap();
+        assert_eq!((verdict.stored, verdict.lost.count, verdict.duplicated.count), (4, 0, 1));
+    }
+
+    #[test]
+    fn a_read_that_fails_half_way_is_made_again() {
+        let verdict = settled(Scope::Everything, &[(&[0, 1, 2], true), (&[0, 1, 2, 3], false)]).unwrap();
+        assert_eq!((verdict.stored, verdict.duplicated.count), (4, 0));
+    }
+
+    #[test]
+    fn no_verdict_comes_from_a_store_that_can_not_be_read() {
+        assert!(settled(Scope::Everything, &[(&[0, 1, 2, 3], true)]).is_err());
+        assert!(settled(Scope::Added, &[(&[0], false), (&[], true)]).is_err());
+    }
+
+    #[test]
+    fn what_does_not_come_is_lost_in_the_end() {
+        let verdict = settled(Scope::Everything, &[(&[], false), (&[0], false), (&[0, 3], false)]).unwrap();
+        assert_eq!((verdict.stored, verdict.lost.count), (2, 2));
+    }
+}

@@ -90,12 +90,9 @@ fn bad(f: &mut fmt::Formatter<'_>, name: &str, class: &Class, meaning: &str) -> 
         return writeln!(f, "  {name:<22}{:>12}", 0);
     }
     row(f, name, class.count, meaning)?;
-    for id in class.first.iter().take(IDS_IN_LINE) {
-        writeln!(f, "  {:<22}{:>12}   {id}", "", "")?;
-    }
-    if class.count > IDS_IN_LINE as u64 {
-        writeln!(f, "  {:<22}{:>12}   …", "", "")?;
-    }
+    let more = if class.count > IDS_IN_LINE as u64 { ", …" } else { "" };
+    let first: Vec<_> = class.first.iter().take(IDS_IN_LINE).map(String::as_str).collect();
+    writeln!(f, "      {}{more}", first.join(", "))?;
     Ok(())
 }
 
