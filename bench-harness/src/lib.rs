@@ -10,6 +10,7 @@
 //! ```
 
 pub mod audit;
+pub mod cli;
 pub mod compare;
 pub mod host;
 pub mod latency;
@@ -17,6 +18,7 @@ pub mod load;
 
 pub mod maximum;
 pub mod options;
+pub mod report;
 pub mod request;
 pub mod result;
 pub mod schedule;

@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::compare::options::{LoadOptions, not_negative, positive};
 use crate::host::Host;
 use crate::load::{self, LoadError, Pace, Unobserved};
+use crate::options::{LoadOptions, not_negative, positive};
 use crate::result::LoadResult;
 use crate::schedule::Schedule;
 use crate::target::{Target, TargetError};

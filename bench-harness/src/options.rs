@@ -1,74 +1,110 @@
-//! What every command that sends load takes from the command line, and the plan that it comes to.
+//! What commands that send load take from the command line, and the plan that it comes to.
 
 use std::time::Duration;
 
-use crate::load::{self, Driver, LoadPlan, Pace};
+use crate::load::{Driver, LoadPlan, Pace, new_run};
 use crate::schedule::Schedule;
-use crate::target::{Target, TargetError};
+use crate::target::Target;
 use crate::workload::WorkloadSpec;
 
-/// Options of one run of load. They are the same for every command, so that a run can be repeated by any of them.
+/// The load's options but for its target, its pace and its length.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Load")]
 pub struct LoadOptions {
-    /// Requests to make: single, sdk-mix, pixel, a workload file, or replay:FILE
-    #[arg(long, value_name = "NAME|FILE", default_value = "single")]
+    /// What is sent: single, sdk-mix, pixel, or a file
+    #[arg(long, default_value = "single")]
     pub workload: String,
-    /// The same seed makes the same requests
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Same seed, same requests
+    #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Connections over all threads
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Connections over all generator threads
+    #[arg(long, short, default_value_t = 64)]
     pub connections: u32,
     /// Generator threads
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=255))]
+    #[arg(long, default_value_t = 1)]
     pub threads: u8,
-    /// Processors to keep the generator's threads on, one each in turn: 1 or 2,3
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    /// CPUs to pin the generator's threads to (0,1,…) [default: those that no target is pinned to]
+    #[arg(long, value_delimiter = ',')]
     pub cpus: Vec<usize>,
-    /// Make a connection anew after so many requests; 0 = never
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub requests_per_connection: u64,
-    /// Requests that may be under way at once on a connection; 1 = no pipelining
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// Make a connection anew after this many requests; 0 = never
+    #[arg(long, default_value_t = 0, value_name = "REQUESTS")]
+    pub churn: u64,
+    /// Requests under way at once on one connection
+    #[arg(long, default_value_t = 1)]
     pub pipelining: u32,
-    /// An answer that takes longer counts as timed out
-    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    pub timeout_ms: u64,
-    /// How the generator does its I/O
-    #[arg(long, value_enum, default_value_t = Driver::Auto)]
+    /// Seconds after which a request without an answer has failed
+    #[arg(long, default_value_t = 10.0, value_parser = positive, value_name = "SECONDS")]
+    pub timeout: f64,
+    /// The generator's I/O driver
+    #[arg(long, value_enum, default_value_t)]
     pub driver: Driver,
-    /// Send to another host than this one
+}
+
+/// Who decides when the next request goes out. One of the two must be chosen.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct PaceOptions {
+    /// Open loop: this many requests per second, whatever the target does
+    #[arg(long, value_parser = positive)]
+    pub rate: Option<f64>,
+    /// Closed loop: every connection sends as soon as its last answer is there (hides stalls)
     #[arg(long)]
-    pub allow_remote: bool,
+    pub closed: bool,
+}
+
+impl PaceOptions {
+    /// The pace over this long.
+    #[must_use]
+    pub fn lasting(self, seconds: f64) -> Pace {
+        match self.rate {
+            Some(rate) => Pace::Open(Schedule::constant(rate, seconds)),
+            None => Pace::Closed(Duration::from_secs_f64(seconds)),
+        }
+    }
 }
 
 impl LoadOptions {
-    /// The plan of a run against `url`.
-    ///
-    /// # Errors
-    /// When the URL is no target.
-    pub fn plan(&self, url: &str, pace: Pace) -> Result<LoadPlan, TargetError> {
-        Ok(LoadPlan {
-            target: Target::resolve(url, self.allow_remote)?,
+    /// A plan of these options, pinned to `cpus` (each thread to one; none = not pinned), with a run number of its own.
+    #[must_use]
+    pub fn plan(&self, target: Target, pace: Pace, cpus: &[usize]) -> LoadPlan {
+        LoadPlan {
+            target,
             workload: WorkloadSpec { name: self.workload.clone(), seed: self.seed },
             pace,
             connections: self.connections,
             threads: self.threads,
-            cpus: self.cpus.clone(),
-            requests_per_connection: self.requests_per_connection,
+            cpus: cpus.to_vec(),
+            requests_per_connection: self.churn,
             pipelining: self.pipelining,
-            timeout: Duration::from_millis(self.timeout_ms),
+            timeout: Duration::from_secs_f64(self.timeout),
             driver: self.driver,
-            run: load::new_run(),
-        })
+            run: new_run(),
+        }
     }
+}
+
+/// A number above 0 and below a billion.
+///
+/// # Errors
+/// What else it is.
+pub fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number < 1e9 => Ok(number),
+        _ => Err("write a number above 0 and below 1000000000".to_owned()),
+    }
+}
+
+/// A number from 0 to below a billion.
+///
+/// # Errors
+/// What else it is.
+pub fn not_negative(text: &str) -> Result<f64, String> {
+    if text.parse() == Ok(0.0) { Ok(0.0) } else { positive(text) }
 }
 
 /// When requests are sent: one of these, an open loop at a constant rate without any.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Pace")]
-pub struct PaceOptions {
+pub struct ScheduleOptions {
     /// Requests per second, sent when they are due, whatever became of the earlier ones
     #[arg(long, value_name = "R", default_value_t = 1000.0, value_parser = rate)]
     pub rate: f64,
@@ -86,7 +122,7 @@ pub struct PaceOptions {
     pub seconds: f64,
 }
 
-impl PaceOptions {
+impl ScheduleOptions {
     /// The pace that was asked for.
     #[must_use]
     pub fn pace(&self) -> Pace {
@@ -133,7 +169,7 @@ mod tests {
         #[command(flatten)]
         load: LoadOptions,
         #[command(flatten)]
-        pace: PaceOptions,
+        pace: ScheduleOptions,
     }
 
     fn line(arguments: &str) -> Result<Line, String> {
@@ -158,7 +194,6 @@ mod tests {
             ("--ramp 5", "as in 100:5000"),
             ("--seconds 0", "0.01"),
             ("--closed --rate 5", "cannot be used with"),
-            ("--connections 0", "1..=1000000"),
         ] {
             let error = line(arguments).err().unwrap_or_else(|| panic!("{arguments} was taken"));
             assert!(error.contains(way_out), "{arguments}: {error}");
@@ -167,10 +202,14 @@ mod tests {
 
     #[test]
     fn options_become_a_plan() {
-        let options = line("--connections 7 --cpus 1,2 --timeout-ms 5 --driver io_uring")
+        let options = line("--connections 7 --cpus 1,2 --timeout 0.005 --driver io_uring")
             .unwrap_or_else(|error| panic!("{error}"))
             .load;
-        let plan = options.plan("http://127.0.0.1:1/x", Pace::Closed(Duration::from_secs(1))).unwrap();
+        let plan = options.plan(
+            Target::resolve("http://127.0.0.1:1/x", false).unwrap(),
+            Pace::Closed(Duration::from_secs(1)),
+            &options.cpus,
+        );
         assert_eq!(
             (plan.connections, plan.cpus, plan.timeout, plan.driver),
             (7, vec![1, 2], Duration::from_millis(5), Driver::IoUring)

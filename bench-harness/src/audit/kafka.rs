@@ -48,12 +48,12 @@ impl Topic {
     ///
     /// # Errors
     /// When librdkafka refuses a property.
-    pub fn new(brokers: &str, topic: &str, properties: &[(String, String)]) -> Result<Self, StoreError> {
+    pub fn new(brokers: &str, topic: &str, properties: &[(&str, &str)]) -> Result<Self, StoreError> {
         let mut config = ClientConfig::new();
         // A consumer must name a group. None is joined and nothing is committed.
         config.set("group.id", "bench-harness-audit");
         for (key, value) in properties {
-            config.set(key, value);
+            config.set(*key, *value);
         }
         config
             .set("bootstrap.servers", brokers)
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_property_that_is_none_is_refused() {
-        let error = Topic::new("127.0.0.1:1", "events", &[("no.such".into(), "1".into())]).unwrap_err();
+        let error = Topic::new("127.0.0.1:1", "events", &[("no.such", "1")]).unwrap_err();
         assert!(error.to_string().contains("no.such"), "{error}");
     }
 }

@@ -5,32 +5,22 @@
 //!   the sink ──▶ Store::read ─▶ RecordForm::find ─▶ Sightings ────┘
 //! ```
 //!
-//! The ledger knows what was sent, and how each request ended. A [`Store`] is the sink read back. [`RecordForm`] says
-//! how a request is recognised in a stored record. [`Ledger`], [`Sightings`], [`RecordForm`] and [`Verdict`] have
-//! neither socket nor clock.
+//! The ledger knows what was sent, and how each request ended. A [`Store`](store::Store) is the sink read back. [`RecordForm`](record::RecordForm) says
+//! how a request is recognised in a stored record. Ledger, sightings, record and verdict have neither socket nor clock.
+//!
+//! The ledger is kept on this side of the connection only, so a target can be killed, restarted or lie, and the
+//! verdict is still about what it promised and what is there.
 
-mod files;
+pub mod files;
 #[cfg(feature = "kafka")]
-mod kafka;
-mod ledger;
-mod options;
-mod record;
-mod run;
-mod sightings;
-mod store;
+pub mod kafka;
+pub mod ledger;
+pub mod record;
+pub mod run;
+pub mod sightings;
+pub mod store;
 mod table;
-mod verdict;
+pub mod verdict;
 
 #[cfg(test)]
 mod tests;
-
-pub use files::Files;
-#[cfg(feature = "kafka")]
-pub use kafka::Topic;
-pub use ledger::{Entry, Ledger, WorkerLedger};
-pub use options::{AuditArgs, StoreSpec};
-pub use record::{Finding, RecordForm};
-pub use run::{AuditError, AuditOptions, AuditResult, audit};
-pub use sightings::{Sighting, Sightings};
-pub use store::{Item, Scope, Store, StoreError};
-pub use verdict::{Class, VERSION, Verdict};

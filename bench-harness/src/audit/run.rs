@@ -1,6 +1,6 @@
 //! An audit from plan to verdict: send, write down, read back until it is settled, judge.
 
-use std::fmt;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,15 +24,6 @@ const POLL_MAX: Duration = Duration::from_secs(5);
 /// The ledger's room is made before the run, for so many requests a thread at most (256 MiB).
 const EXPECTED_MAX: u64 = 1 << 24;
 
-/// How the store is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AuditOptions {
-    /// What a stored record looks like.
-    pub form: RecordForm,
-    /// What was acked and is not there when no further request has turned up for so long is lost.
-    pub settle: Duration,
-}
-
 /// The load's result and what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditResult {
@@ -48,14 +39,12 @@ impl AuditResult {
     /// What a process should end with: 0 when all that was acked is stored as sent; 1 when not, or when nothing was
     /// acked, as that proves nothing.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        u8::from(!(self.verdict.passed() && self.verdict.proves_something()))
-    }
-}
-
-impl fmt::Display for AuditResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\nstore: {}\n", self.verdict, self.store)
+    pub fn exit_code(&self) -> ExitCode {
+        if self.verdict.passed() && self.verdict.proves_something() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -70,7 +59,8 @@ pub enum AuditError {
     Store(#[from] StoreError),
 }
 
-/// Runs `plan`, then reads `store` until everything acked is there or nothing more comes.
+/// Runs `plan`, then reads `store` in the `form` of its records until everything acked is there, or until no further
+/// request has turned up for as long as `settle`: what is missing then is lost.
 ///
 /// A target that is killed and comes back, or doesn't, is judged like any other: what it acked must be there. Once
 /// all of that is there the audit is over, so copies that a target adds later are not seen.
@@ -80,14 +70,15 @@ pub enum AuditError {
 pub fn audit(
     plan: &LoadPlan,
     store: &mut dyn Store,
-    options: AuditOptions,
+    form: RecordForm,
+    settle: Duration,
     live: &Arc<Live>,
 ) -> Result<AuditResult, AuditError> {
     store.begin()?;
     let expected = expected(plan);
     let (load, parts) = load::run(plan, live, |worker| WorkerLedger::new(worker, expected))?;
     let ledger = Ledger::merge(plan.run, parts);
-    let seen = settle(&ledger, store, options)?;
+    let seen = settled(&ledger, store, form, settle)?;
     Ok(AuditResult { load, store: store.describe(), verdict: Verdict::of(&ledger, &seen) })
 }
 
@@ -100,21 +91,26 @@ fn expected(plan: &LoadPlan) -> usize {
     usize::try_from(requests.min(EXPECTED_MAX)).unwrap_or(0)
 }
 
-/// Reads until all that was acked is there, or no request has turned up for as long as the options say.
-fn settle(ledger: &Ledger, store: &mut dyn Store, options: AuditOptions) -> Result<Sightings, StoreError> {
+/// Reads until all that was acked is there, or no request has turned up for as long as `settle`.
+fn settled(
+    ledger: &Ledger,
+    store: &mut dyn Store,
+    form: RecordForm,
+    settle: Duration,
+) -> Result<Sightings, StoreError> {
     let acked = ledger.iter().filter(|(_, entry)| entry.acked() && entry.leaves_a_record()).count() as u64;
     let mut seen = Sightings::default();
     let mut changed_at = Instant::now();
     loop {
         let before = Instant::now();
         let present = seen.present();
-        let read = look(ledger, store, options.form, &mut seen);
+        let read = look(ledger, store, form, &mut seen);
         if read.is_ok() && seen.acked_present() == acked {
             return Ok(seen);
         }
         if seen.present() > present {
             changed_at = Instant::now();
-        } else if changed_at.elapsed() >= options.settle {
+        } else if changed_at.elapsed() >= settle {
             return read.map(|()| seen);
         }
         thread::sleep(before.elapsed().clamp(POLL, POLL_MAX));
@@ -192,7 +188,7 @@ mod tests {
     }
 
     /// What is judged of four acked requests when the store goes through these steps.
-    fn settled(scope: Scope, steps: &[(&[u64], bool)]) -> Result<Verdict, StoreError> {
+    fn verdict(scope: Scope, steps: &[(&[u64], bool)]) -> Result<Verdict, StoreError> {
         let mut part = WorkerLedger::new(0, 4);
         for number in 0..4 {
             let shape = Shape { kind: 0, events: 1, stored: Stored::Body(digest(body(number).as_bytes())) };
@@ -200,39 +196,40 @@ mod tests {
         }
         let ledger = Ledger::merge(7, vec![part]);
         let steps = steps.iter().map(|(numbers, fails)| (numbers.to_vec(), *fails)).collect();
-        let options = AuditOptions { form: RecordForm::Raw, settle: Duration::from_millis(400) };
-        settle(&ledger, &mut Scripted { scope, steps }, options).map(|seen| Verdict::of(&ledger, &seen))
+        let mut store = Scripted { scope, steps };
+        settled(&ledger, &mut store, RecordForm::Raw, Duration::from_millis(400))
+            .map(|seen| Verdict::of(&ledger, &seen))
     }
 
     #[test]
     fn what_every_read_gives_again_is_no_duplicate() {
         let verdict =
-            settled(Scope::Everything, &[(&[0], false), (&[0, 1], false), (&[0, 1, 2, 3], false)]).unwrap();
+            verdict(Scope::Everything, &[(&[0], false), (&[0, 1], false), (&[0, 1, 2, 3], false)]).unwrap();
         assert_eq!((verdict.stored, verdict.lost.count, verdict.duplicated.count), (4, 0, 0));
     }
 
     #[test]
     fn what_was_added_is_kept_and_twice_is_twice() {
         let verdict =
-            settled(Scope::Added, &[(&[0], false), (&[], false), (&[1, 2], true), (&[2, 3], false)]).unwrap();
+            verdict(Scope::Added, &[(&[0], false), (&[], false), (&[1, 2], true), (&[2, 3], false)]).unwrap();
         assert_eq!((verdict.stored, verdict.lost.count, verdict.duplicated.count), (4, 0, 1));
     }
 
     #[test]
     fn a_read_that_fails_half_way_is_made_again() {
-        let verdict = settled(Scope::Everything, &[(&[0, 1, 2], true), (&[0, 1, 2, 3], false)]).unwrap();
+        let verdict = verdict(Scope::Everything, &[(&[0, 1, 2], true), (&[0, 1, 2, 3], false)]).unwrap();
         assert_eq!((verdict.stored, verdict.duplicated.count), (4, 0));
     }
 
     #[test]
     fn no_verdict_comes_from_a_store_that_can_not_be_read() {
-        assert!(settled(Scope::Everything, &[(&[0, 1, 2, 3], true)]).is_err());
-        assert!(settled(Scope::Added, &[(&[0], false), (&[], true)]).is_err());
+        assert!(verdict(Scope::Everything, &[(&[0, 1, 2, 3], true)]).is_err());
+        assert!(verdict(Scope::Added, &[(&[0], false), (&[], true)]).is_err());
     }
 
     #[test]
     fn what_does_not_come_is_lost_in_the_end() {
-        let verdict = settled(Scope::Everything, &[(&[], false), (&[0], false), (&[0, 3], false)]).unwrap();
+        let verdict = verdict(Scope::Everything, &[(&[], false), (&[0], false), (&[0, 3], false)]).unwrap();
         assert_eq!((verdict.stored, verdict.lost.count), (2, 2));
     }
 }

@@ -67,12 +67,16 @@ impl Verdict {
             }
         }
         if self.lost.count > 0 && self.unread > 0 {
-            writeln!(f, "\nlost requests may be in the {} open files: add --include-open", self.unread)?;
+            writeln!(
+                f,
+                "\nlost requests may be in the {} open files: leave include_open=false out",
+                self.unread
+            )?;
         }
         if self.lost.count > 0 && self.stored == 0 && self.records > 0 {
             writeln!(
                 f,
-                "\n{} records were read, none is of this run: check --store and --record-form",
+                "\n{} records were read, none is of this run: check --store and --form",
                 self.records
             )?;
         }

@@ -14,7 +14,6 @@ pub mod cpus;
 mod gate;
 pub mod instructions;
 mod memory;
-pub mod options;
 mod output;
 pub mod process;
 mod ready;

@@ -22,12 +22,12 @@ use time::format_description::well_known::Rfc3339;
 use super::comparison::{self, Comparison, Run, Side, VERSION, Which};
 use super::cpus::CpuSet;
 use super::memory::watched;
-use super::options::{LoadOptions, PaceOptions, not_negative, positive};
 use super::process::{Process, ProcessError, run_to_end};
 use super::spec::{Spec, SpecError};
 use super::statistics::METHOD;
 use crate::host::Host;
 use crate::load::{self, LoadError, LoadPlan, Unobserved};
+use crate::options::{LoadOptions, PaceOptions, not_negative, positive};
 use crate::target::{Target, TargetError};
 
 /// `bench-harness compare A.toml B.toml`

@@ -109,6 +109,9 @@ impl Liar {
     }
 
     fn play(self: &Arc<Self>, act: Act, request: &[u8], stream: &mut TcpStream) {
+        if request.starts_with(b"OPTIONS ") {
+            return answer(stream, "204 No Content");
+        }
         let record = record(request);
         let store = |record: &str| (self.sink)(record.as_bytes().to_vec());
         match act {
@@ -180,8 +183,14 @@ fn request_end(input: &[u8]) -> Option<usize> {
 /// A clickstream record, with as many of its keys as matter here.
 fn record(request: &[u8]) -> String {
     let (head, body) = request.split_at(head_end(request).unwrap());
-    let target = std::str::from_utf8(head).unwrap().split(' ').nth(1).unwrap();
-    let body = std::str::from_utf8(body).unwrap();
-    serde_json::json!({ "appId": "shop", "compression": null, "data": body, "method": "POST", "uri": target })
+    let head = std::str::from_utf8(head).unwrap();
+    let target = head.split(' ').nth(1).unwrap();
+    let mut text = String::new();
+    if head.contains("Content-Encoding: gzip") {
+        flate2::read::MultiGzDecoder::new(body).read_to_string(&mut text).unwrap();
+    } else {
+        text.push_str(std::str::from_utf8(body).unwrap());
+    }
+    serde_json::json!({ "appId": "shop", "compression": null, "data": text, "method": "POST", "uri": target })
         .to_string()
 }

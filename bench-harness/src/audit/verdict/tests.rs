@@ -235,7 +235,7 @@ fn a_verdict_fits_a_screen_and_survives_json() {
     (verdict.torn, verdict.unread) = (1, 1);
     let text = verdict.to_string();
     assert!(text.lines().count() <= 30 && text.lines().all(|line| line.chars().count() <= 100), "{text}");
-    for words in ["FAILED, of 30 acked 30 are lost", "LOST", "stored though refused", "--include-open"] {
+    for words in ["FAILED, of 30 acked 30 are lost", "LOST", "stored though refused", "include_open"] {
         assert!(text.contains(words), "{words}: {text}");
     }
     let json = serde_json::to_string(&verdict).unwrap();

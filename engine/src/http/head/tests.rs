@@ -111,7 +111,9 @@ fn request_lines() {
 
 #[test]
 fn every_part_of_a_target_without_a_path_has_its_place() {
-    for (target, uri, query) in [("http://h?a?b", "?a?b", Some("a?b")), ("http://h", "", None), ("http://h?", "?", Some(""))] {
+    for (target, uri, query) in
+        [("http://h?a?b", "?a?b", Some("a?b")), ("http://h", "", None), ("http://h?", "?", Some(""))]
+    {
         let text = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
         let head = parse(&text).unwrap();
         assert_eq!(head.uri.of(text.as_bytes()), uri.as_bytes(), "{target}");
