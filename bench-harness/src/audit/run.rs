@@ -222,6 +222,14 @@ mod tests {
     }
 
     #[test]
+    fn reads_that_fail_now_and_then_do_not_put_off_the_end() {
+        let mut steps: Vec<(&[u64], bool)> = [(&[0_u64, 1][..], false), (&[][..], true)].repeat(30);
+        steps.push((&[0, 1, 2, 3], false));
+        // It ends on a read of either kind, long before the last.
+        assert!(verdict(Scope::Everything, &steps).map_or(true, |verdict| verdict.lost.count == 2));
+    }
+
+    #[test]
     fn no_verdict_comes_from_a_store_that_can_not_be_read() {
         assert!(verdict(Scope::Everything, &[(&[0, 1, 2, 3], true)]).is_err());
         assert!(verdict(Scope::Added, &[(&[0], false), (&[], true)]).is_err());

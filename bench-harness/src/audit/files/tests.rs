@@ -118,6 +118,23 @@ fn a_file_under_two_names_is_read_once() {
 }
 
 #[test]
+fn a_file_renamed_after_the_listing_is_read_in_the_same_read() {
+    let root = tree(&[(".a.ndjson.open", b"1\n"), (".b.ndjson.open", b"2\n")]);
+    let mut records = Vec::new();
+    Files::new(root.path().to_owned(), true)
+        .read(&mut |item| {
+            let Item::Record { bytes, .. } = item else { panic!("not a record") };
+            records.push(bytes.to_vec());
+            for name in ["a", "b"] {
+                let complete = root.path().join(format!("{name}.ndjson"));
+                let _renamed_already = fs::rename(root.path().join(format!(".{name}.ndjson.open")), complete);
+            }
+        })
+        .unwrap();
+    assert_eq!(records, [b"1", b"2"]);
+}
+
+#[test]
 fn files_renamed_while_they_are_read_are_read_once() {
     let root = tree(&[]);
     let path = root.path().to_owned();
