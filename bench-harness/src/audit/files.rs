@@ -1,129 +1,227 @@
-//! A directory tree of newline-delimited records, plain or gzip, at any depth.
+//! A directory tree as a store: NDJSON, plain or gzip, one record a line.
 //!
-//! Files whose name begins with a dot or ends in `.open` are still being written: their last line may be torn, which
-//! is no damage. In all others a line that does not end is.
+//! ```text
+//!   hour=09/a.ndjson.gz          complete: read to its end; a torn line in it is a record like any other, a bad one
+//!   hour=09/b.ndjson             complete, and may be appended to
+//!   hour=09/.c.ndjson.gz.open    still being written: read only if asked; its torn end is counted, not judged
+//!   hour=09/.anything-else       not read; nor are hidden directories
+//! ```
+//!
+//! What was there before the run and has not been touched since can't hold the run's records, and is passed over.
 
-use std::fs;
-use std::io::{self, Read as _};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::fs::{self, File, Metadata};
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::store::{Readout, Store, StoreError};
+use super::store::{Item, Scope, Store, StoreError};
 
-/// A directory that a target writes its records to.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// How often a read lists the tree anew because a file was renamed before it could be opened.
+const LISTINGS_MAX: u32 = 5;
+
+/// Device and inode: a file is the same when it is renamed.
+type FileId = (u64, u64);
+
+/// Length and time of the last change (s, ns).
+type State = (u64, i64, i64);
+
+/// A directory tree of NDJSON files.
 #[derive(Debug)]
 pub struct Files {
-    dir: PathBuf,
+    directory: PathBuf,
+    include_open: bool,
+    /// As it was before the run.
+    before: HashMap<FileId, State>,
 }
 
 impl Files {
-    /// The tree under `dir`, which need not be there yet.
+    /// The tree under `directory`, with what is still being written if `include_open`.
     #[must_use]
-    pub fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub fn new(directory: PathBuf, include_open: bool) -> Self {
+        Self { directory, include_open, before: HashMap::new() }
+    }
+
+    /// Every file that may hold records, and whether it is still being written. In order of their names.
+    fn list(&self) -> Result<Vec<Listed>, StoreError> {
+        let mut files = Vec::new();
+        let mut directories = vec![self.directory.clone()];
+        while let Some(directory) = directories.pop() {
+            let failed = |error| StoreError::File { path: directory.clone(), error };
+            let entries = match fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) if gone(&error) && directory != self.directory => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(failed)?;
+                let name = entry.file_name();
+                let is_directory = entry.file_type().map_err(failed)?.is_dir();
+                match kind(name.as_encoded_bytes()) {
+                    Some(Kind::Complete) if is_directory => directories.push(entry.path()),
+                    Some(kind) if !is_directory => files.push(Listed { path: entry.path(), kind }),
+                    _ => {}
+                }
+            }
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(files)
     }
 }
 
 impl Store for Files {
     fn describe(&self) -> String {
-        format!("files under {}", self.dir.display())
+        let open = if self.include_open { ", open files included" } else { "" };
+        format!("file directory {}{open}", self.directory.display())
     }
 
-    fn read(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<Readout, StoreError> {
-        let mut readout = Readout::default();
-        let mut files = Vec::new();
-        list(&self.dir, &mut files)?;
-        files.sort();
-        for file in files {
-            readout.damaged += read_file(&file, each)?;
+    fn scope(&self) -> Scope {
+        Scope::Everything
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let directory = fs::metadata(&self.directory)
+            .map_err(|error| StoreError::File { path: self.directory.clone(), error })?;
+        if !directory.is_dir() {
+            return Err(StoreError::NoDirectory(self.directory.clone()));
         }
-        Ok(readout)
+        let files = self.list()?;
+        let states = files.iter().filter_map(|listed| fs::metadata(&listed.path).ok());
+        self.before = states.map(|metadata| (id(&metadata), state(&metadata))).collect();
+        Ok(())
+    }
+
+    fn read(&mut self, each: &mut dyn FnMut(Item<'_>)) -> Result<(), StoreError> {
+        // A file may be renamed while the tree is listed: it is then met under both names, or under the old one only.
+        let mut met = HashSet::new();
+        for _ in 0..LISTINGS_MAX {
+            let mut renamed = false;
+            for listed in self.list()? {
+                let failed = |error| StoreError::File { path: listed.path.clone(), error };
+                let file = match File::open(&listed.path) {
+                    Ok(file) => file,
+                    Err(error) if gone(&error) => {
+                        renamed = true;
+                        continue;
+                    }
+                    Err(error) => return Err(failed(error)),
+                };
+                let metadata = file.metadata().map_err(failed)?;
+                let untouched = self.before.get(&id(&metadata)) == Some(&state(&metadata));
+                if untouched || !metadata.is_file() || !met.insert(id(&metadata)) {
+                    continue;
+                }
+                if listed.kind == Kind::Open && !self.include_open {
+                    each(Item::Unread);
+                    continue;
+                }
+                listed.read(file, each)?;
+            }
+            if !renamed {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
-/// All regular files under `dir`. What vanishes meanwhile (a file gets its final name) is found by the next reading.
-fn list(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), StoreError> {
-    let failed = |error| StoreError::File { path: dir.to_owned(), error };
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(failed)?,
-    };
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        if path.is_dir() {
-            list(&path, files)?;
-        } else if path.is_file() {
-            files.push(path);
-        }
-    }
-    Ok(())
+struct Listed {
+    path: PathBuf,
+    kind: Kind,
 }
 
-/// Hands over the lines of a file; returns how many torn pieces a complete file has.
-fn read_file(path: &Path, each: &mut dyn FnMut(&[u8])) -> Result<u64, StoreError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let open = name.starts_with('.') || name.ends_with(".open");
-    let stored = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        stored => stored.map_err(|error| StoreError::File { path: path.to_owned(), error })?,
-    };
-    let mut damaged = 0;
-    let text = if stored.starts_with(&[0x1f, 0x8b]) {
-        let mut text = Vec::new();
-        // What was decoded before the damage is kept.
-        let decoded = MultiGzDecoder::new(&stored[..]).read_to_end(&mut text);
-        damaged += u64::from(decoded.is_err() && !open);
-        text
-    } else {
-        stored
-    };
-    for line in text.split_inclusive(|&byte| byte == b'\n') {
-        match line.strip_suffix(b"\n") {
-            Some(b"") => {}
-            Some(line) => each(line),
-            None => damaged += u64::from(!open),
-        }
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Complete,
+    Open,
+}
+
+/// By its name; `None` = not to be read.
+fn kind(name: &[u8]) -> Option<Kind> {
+    match name.strip_prefix(b".") {
+        None => Some(Kind::Complete),
+        Some(hidden) if hidden.len() > b".open".len() && hidden.ends_with(b".open") => Some(Kind::Open),
+        Some(_) => None,
     }
-    Ok(damaged)
+}
+
+impl Listed {
+    fn read(&self, file: File, each: &mut dyn FnMut(Item<'_>)) -> Result<(), StoreError> {
+        let name = self.path.file_name().unwrap_or_default().as_encoded_bytes();
+        let written_as =
+            if self.kind == Kind::Open { name.strip_suffix(b".open").unwrap_or(name) } else { name };
+        let result =
+            if written_as.ends_with(b".gz") && file.metadata().map_or(1, |metadata| metadata.len()) > 0 {
+                self.lines(MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, file)), each)
+            } else {
+                self.lines(file, each)
+            };
+        result.map_err(|error| StoreError::File { path: self.path.clone(), error })
+    }
+
+    /// Fails only where the system does; what the file holds is told to `each`.
+    fn lines(&self, input: impl Read, each: &mut dyn FnMut(Item<'_>)) -> io::Result<()> {
+        let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
+        let mut line = Vec::new();
+        for number in 1.. {
+            line.clear();
+            let end = input.read_until(b'\n', &mut line);
+            if end.as_ref().is_err_and(|error| error.raw_os_error().is_some()) {
+                return end.map(|_| ());
+            }
+            let place = Line { path: &self.path, number };
+            let torn = self.kind == Kind::Open && !line.ends_with(b"\n");
+            if torn && (!line.is_empty() || cut_short(&end)) {
+                each(Item::Torn);
+            }
+            let record = line.strip_suffix(b"\n").unwrap_or(&line);
+            if !torn && !record.is_empty() {
+                each(Item::Record { bytes: record, place: &place });
+            }
+            match end {
+                Err(error) if !(torn && error.kind() == io::ErrorKind::UnexpectedEof) => {
+                    each(Item::Damaged { place: &place, why: &error });
+                    return Ok(());
+                }
+                Ok(read) if read > 0 => {}
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cut_short(end: &io::Result<usize>) -> bool {
+    end.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
+}
+
+struct Line<'a> {
+    path: &'a Path,
+    number: u64,
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.number)
+    }
+}
+
+fn gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
+fn id(metadata: &Metadata) -> FileId {
+    (metadata.dev(), metadata.ino())
+}
+
+fn state(metadata: &Metadata) -> State {
+    (metadata.len(), metadata.mtime(), metadata.mtime_nsec())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write as _;
-
-    fn gzip(text: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(text).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    #[test]
-    fn lines_of_all_kinds_of_files_are_found_and_damage_is_counted() {
-        let dir = tempfile::tempdir().unwrap();
-        let deep = dir.path().join("year=2026/month=01");
-        fs::create_dir_all(&deep).unwrap();
-        fs::write(deep.join("a.ndjson"), "1\n2\n").unwrap();
-        fs::write(deep.join("b.gz"), [gzip(b"3\n"), gzip(b"4\n")].concat()).unwrap();
-        fs::write(deep.join(".c.ndjson.open"), "5\ntorn").unwrap();
-        fs::write(dir.path().join("d.ndjson"), "6\ntorn").unwrap();
-        let cut = gzip(b"7\n");
-        fs::write(dir.path().join("e.gz"), [gzip(b"8\n"), cut[..cut.len() - 4].to_vec()].concat()).unwrap();
-        let mut lines = Vec::new();
-        let readout = Files::new(dir.path().into()).read(&mut |line| lines.push(line.to_vec())).unwrap();
-        lines.sort();
-        lines.dedup();
-        for line in [&b"1"[..], b"2", b"3", b"4", b"5", b"6", b"8"] {
-            assert!(lines.contains(&line.to_vec()), "{lines:?}");
-        }
-        assert!(!lines.contains(&b"torn".to_vec()));
-        assert_eq!(readout.damaged, 2);
-    }
-
-    #[test]
-    fn a_directory_that_is_not_there_holds_nothing() {
-        let mut files = Files::new("/nowhere/at/all".into());
-        assert_eq!(files.read(&mut |_| panic!("a record")).unwrap(), Readout::default());
-    }
-}
+mod tests;

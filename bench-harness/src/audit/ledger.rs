@@ -1,120 +1,187 @@
-//! What every request was answered: 16 bytes each, in the order of sending.
+//! What was sent, and how it ended: 16 bytes a request, in memory.
 
 use crate::load::Observer;
 use crate::request::{Outcome, RequestId, Shape, Stored};
 
-/// One request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// What success should leave in the sink.
-    pub stored: Stored,
-    /// How it ended; none while it is under way.
-    pub outcome: Option<Outcome>,
+/// The last statuses of `u16` stand for what is no status; a real one has three digits.
+const RESET: u16 = u16::MAX;
+const TIMED_OUT: u16 = u16::MAX - 1;
+const GARBLED: u16 = u16::MAX - 2;
+const NOT_SENT: u16 = u16::MAX - 3;
+const UNDER_WAY: u16 = u16::MAX - 4;
+const STATUS_MAX: u16 = u16::MAX - 5;
+
+/// How `Packed::digest` is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Leaves {
+    /// No request has this number.
+    #[default]
+    Unused,
+    Body,
+    Target,
+    Nothing,
 }
 
-/// The same in 16 bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Packed {
     digest: u64,
-    kind: u8,
-    outcome: u8,
-    status: u16,
+    events: u32,
+    outcome: u16,
+    leaves: Leaves,
 }
 
 const _: () = assert!(size_of::<Packed>() == 16);
 
-impl Packed {
-    const PENDING: u8 = 0;
+/// What is known about one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What success should leave in the sink.
+    pub stored: Stored,
+    /// Events in it.
+    pub events: u32,
+    /// How it ended; `None` = it was sent and nothing more is known, which is judged as [`Outcome::Reset`] is.
+    pub outcome: Option<Outcome>,
+}
 
-    fn sent(stored: Stored) -> Self {
-        let (kind, digest) = match stored {
-            Stored::Nothing => (0, 0),
-            Stored::Body(digest) => (1, digest),
-            Stored::Target(digest) => (2, digest),
-        };
-        Self { digest, kind, outcome: Self::PENDING, status: 0 }
+impl Entry {
+    /// Whether the target said that it has the request.
+    #[must_use]
+    pub fn acked(&self) -> bool {
+        self.outcome.is_some_and(Outcome::acked)
     }
 
-    fn end(&mut self, outcome: Outcome) {
-        (self.outcome, self.status) = match outcome {
-            Outcome::Answered(status) => (1, status),
-            Outcome::Reset => (2, 0),
-            Outcome::TimedOut => (3, 0),
-            Outcome::Garbled => (4, 0),
-            Outcome::NotSent => (5, 0),
-        };
+    /// Whether the target said that it has it not, or never saw it.
+    #[must_use]
+    pub fn refused(&self) -> bool {
+        self.outcome.is_some_and(Outcome::refused)
     }
 
-    fn entry(self) -> Entry {
-        let stored = match self.kind {
-            0 => Stored::Nothing,
-            1 => Stored::Body(self.digest),
-            _ => Stored::Target(self.digest),
+    /// Whether success should leave a record.
+    #[must_use]
+    pub fn leaves_a_record(&self) -> bool {
+        self.stored != Stored::Nothing
+    }
+
+    fn packed(self) -> Packed {
+        let (leaves, digest) = match self.stored {
+            Stored::Body(digest) => (Leaves::Body, digest),
+            Stored::Target(digest) => (Leaves::Target, digest),
+            Stored::Nothing => (Leaves::Nothing, 0),
         };
-        let outcome = match self.outcome {
-            Self::PENDING => None,
-            1 => Some(Outcome::Answered(self.status)),
-            2 => Some(Outcome::Reset),
-            3 => Some(Outcome::TimedOut),
-            4 => Some(Outcome::Garbled),
-            _ => Some(Outcome::NotSent),
-        };
-        Entry { stored, outcome }
+        Packed { digest, events: self.events, outcome: packed_outcome(self.outcome), leaves }
     }
 }
 
-/// One worker's part: it numbers its requests without a gap, so a number is a place.
-#[derive(Debug, Default)]
-pub struct Page {
+impl Packed {
+    fn entry(self) -> Option<Entry> {
+        let stored = match self.leaves {
+            Leaves::Unused => return None,
+            Leaves::Body => Stored::Body(self.digest),
+            Leaves::Target => Stored::Target(self.digest),
+            Leaves::Nothing => Stored::Nothing,
+        };
+        let outcome = match self.outcome {
+            UNDER_WAY => None,
+            RESET => Some(Outcome::Reset),
+            TIMED_OUT => Some(Outcome::TimedOut),
+            GARBLED => Some(Outcome::Garbled),
+            NOT_SENT => Some(Outcome::NotSent),
+            status => Some(Outcome::Answered(status)),
+        };
+        Some(Entry { stored, events: self.events, outcome })
+    }
+}
+
+fn packed_outcome(outcome: Option<Outcome>) -> u16 {
+    match outcome {
+        None => UNDER_WAY,
+        Some(Outcome::Answered(status)) => status.min(STATUS_MAX),
+        Some(Outcome::Reset) => RESET,
+        Some(Outcome::TimedOut) => TIMED_OUT,
+        Some(Outcome::Garbled) => GARBLED,
+        Some(Outcome::NotSent) => NOT_SENT,
+    }
+}
+
+/// One generator thread's part of the ledger: entry `n` is about the request with number `n`.
+#[derive(Clone, Debug)]
+pub struct WorkerLedger {
+    worker: u8,
     entries: Vec<Packed>,
 }
 
-impl Observer for Page {
-    fn sending(&mut self, id: RequestId, shape: &Shape) {
-        debug_assert_eq!(id.number, self.entries.len() as u64, "a worker numbers its requests without a gap");
-        self.entries.push(Packed::sent(shape.stored));
+impl WorkerLedger {
+    /// An empty one with room for `expected` requests, so that the run is not held up by growing it.
+    #[must_use]
+    pub fn new(worker: u8, expected: usize) -> Self {
+        Self { worker, entries: Vec::with_capacity(expected) }
     }
 
-    fn ended(&mut self, id: RequestId, _: &Shape, outcome: Outcome) {
-        if let Some(entry) = usize::try_from(id.number).ok().and_then(|number| self.entries.get_mut(number)) {
-            entry.end(outcome);
+    fn set(&mut self, id: RequestId, entry: Entry) {
+        // Numbers count up from 0, so they fit what they index.
+        let Ok(number) = usize::try_from(id.number) else { return };
+        if number >= self.entries.len() {
+            self.entries.resize(number + 1, Packed::default());
         }
+        self.entries[number] = entry.packed();
     }
 }
 
-/// Every request of a run.
-#[derive(Debug)]
+impl Observer for WorkerLedger {
+    fn sending(&mut self, id: RequestId, shape: &Shape) {
+        self.set(id, Entry { stored: shape.stored, events: shape.events, outcome: None });
+    }
+
+    fn ended(&mut self, id: RequestId, shape: &Shape, outcome: Outcome) {
+        self.set(id, Entry { stored: shape.stored, events: shape.events, outcome: Some(outcome) });
+    }
+}
+
+/// All that one run sent.
+#[derive(Clone, Debug)]
 pub struct Ledger {
     run: u32,
-    pages: Vec<Page>,
+    /// By worker number; a worker that sent nothing has no entries.
+    workers: Vec<Vec<Packed>>,
 }
 
 impl Ledger {
-    /// The pages of a run's workers, in their order.
+    /// Puts together what the threads of run `run` wrote down.
     #[must_use]
-    pub fn new(run: u32, pages: Vec<Page>) -> Self {
-        Self { run, pages }
+    pub fn merge(run: u32, parts: Vec<WorkerLedger>) -> Self {
+        let mut workers = Vec::new();
+        for part in parts {
+            let worker = usize::from(part.worker);
+            if worker >= workers.len() {
+                workers.resize(worker + 1, Vec::new());
+            }
+            workers[worker] = part.entries;
+        }
+        Self { run, workers }
     }
 
-    /// The run whose ids it knows.
+    /// The run's number.
     #[must_use]
     pub fn run(&self) -> u32 {
         self.run
     }
 
-    /// What is known of `id`; `None` when no such request was sent.
+    /// What is known about `id`; `None` when this run never sent it.
     #[must_use]
     pub fn get(&self, id: RequestId) -> Option<Entry> {
-        let page = self.pages.get(usize::from(id.worker)).filter(|_| id.run == self.run)?;
-        page.entries.get(usize::try_from(id.number).ok()?).map(|entry| entry.entry())
+        if id.run != self.run {
+            return None;
+        }
+        let entries = self.workers.get(usize::from(id.worker))?;
+        entries.get(usize::try_from(id.number).ok()?)?.entry()
     }
 
-    /// All requests.
-    pub fn iter(&self) -> impl Iterator<Item = (RequestId, Entry)> + '_ {
-        (0..).zip(&self.pages).flat_map(move |(worker, page)| {
-            (0..)
-                .zip(&page.entries)
-                .map(move |(number, entry)| (RequestId { run: self.run, worker, number }, entry.entry()))
+    /// Every request of the run, by worker and number.
+    pub fn iter(&self) -> impl Iterator<Item = (RequestId, Entry)> {
+        self.workers.iter().zip(0_u8..=u8::MAX).flat_map(move |(entries, worker)| {
+            entries.iter().zip(0_u64..).filter_map(move |(packed, number)| {
+                Some((RequestId { run: self.run, worker, number }, packed.entry()?))
+            })
         })
     }
 }
@@ -122,41 +189,63 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn any_outcome() -> impl Strategy<Value = Outcome> {
+        prop_oneof![
+            (100_u16..=999).prop_map(Outcome::Answered),
+            Just(Outcome::Reset),
+            Just(Outcome::TimedOut),
+            Just(Outcome::Garbled),
+            Just(Outcome::NotSent),
+        ]
+    }
+
+    fn any_entry() -> impl Strategy<Value = Entry> {
+        let stored = prop_oneof![
+            any::<u64>().prop_map(Stored::Body),
+            any::<u64>().prop_map(Stored::Target),
+            Just(Stored::Nothing)
+        ];
+        (stored, any::<u32>(), proptest::option::of(any_outcome()))
+            .prop_map(|(stored, events, outcome)| Entry { stored, events, outcome })
+    }
+
+    proptest! {
+        #[test]
+        fn entries_are_given_back_as_heard(entries in proptest::collection::vec((0_u8..4, any_entry()), 0..60)) {
+            let mut parts: Vec<_> = (0..4).map(|worker| WorkerLedger::new(worker, 0)).collect();
+            let mut heard = Vec::new();
+            for (worker, entry) in entries {
+                let part = &mut parts[usize::from(worker)];
+                let id = RequestId { run: 7, worker, number: part.entries.len() as u64 };
+                let shape = Shape { kind: 0, events: entry.events, stored: entry.stored };
+                part.sending(id, &shape);
+                if let Some(outcome) = entry.outcome {
+                    part.ended(id, &shape, outcome);
+                }
+                heard.push((id, entry));
+            }
+            let ledger = Ledger::merge(7, parts);
+            for (id, entry) in &heard {
+                prop_assert_eq!(ledger.get(*id), Some(*entry));
+                prop_assert_eq!(ledger.get(RequestId { run: 8, ..*id }), None);
+            }
+            heard.sort_by_key(|(id, _)| *id);
+            prop_assert_eq!(ledger.iter().collect::<Vec<_>>(), heard);
+        }
+    }
 
     #[test]
-    fn what_is_written_is_read_back() {
-        let outcomes = [
-            Outcome::Answered(200),
-            Outcome::Answered(503),
-            Outcome::Reset,
-            Outcome::TimedOut,
-            Outcome::Garbled,
-            Outcome::NotSent,
-        ];
-        let mut page = Page::default();
-        for (number, outcome) in (0..).zip(outcomes) {
-            let id = RequestId { run: 1, worker: 0, number };
-            let shape = Shape { kind: 0, events: 1, stored: Stored::Target(number) };
-            page.sending(id, &shape);
-            page.ended(id, &shape, outcome);
+    fn an_id_that_was_never_sent_is_not_known() {
+        let mut part = WorkerLedger::new(0, 0);
+        let shape = Shape { kind: 0, events: 1, stored: Stored::Body(1) };
+        part.sending(RequestId { run: 7, worker: 0, number: 2 }, &shape);
+        let ledger = Ledger::merge(7, vec![part]);
+        for number in [0, 1, 3, (1 << 40) - 1] {
+            assert_eq!(ledger.get(RequestId { run: 7, worker: 0, number }), None, "{number}");
         }
-        page.sending(
-            RequestId { run: 1, worker: 0, number: 6 },
-            &Shape { kind: 0, events: 0, stored: Stored::Nothing },
-        );
-        let ledger = Ledger::new(1, vec![page]);
-        for (number, outcome) in (0..).zip(outcomes) {
-            let entry = ledger.get(RequestId { run: 1, worker: 0, number }).unwrap();
-            assert_eq!(entry, Entry { stored: Stored::Target(number), outcome: Some(outcome) });
-        }
-        assert_eq!(ledger.iter().count(), 7);
-        assert_eq!(ledger.iter().last().unwrap().1, Entry { stored: Stored::Nothing, outcome: None });
-        for stranger in [
-            RequestId { run: 2, worker: 0, number: 0 },
-            RequestId { run: 1, worker: 1, number: 0 },
-            RequestId { run: 1, worker: 0, number: 7 },
-        ] {
-            assert_eq!(ledger.get(stranger), None);
-        }
+        assert_eq!(ledger.get(RequestId { run: 7, worker: 9, number: 2 }), None);
+        assert_eq!(ledger.iter().count(), 1);
     }
 }

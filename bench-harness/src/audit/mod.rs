@@ -1,13 +1,15 @@
-//! What was answered against what was stored.
+//! What was answered against what was stored: nothing that was acked may be lost or changed.
 //!
 //! ```text
-//!   load ── every id, before it is sent ──▶ ledger ── how it was answered ─┐
-//!                                                                          ├──▶ verdict: lost? twice? changed?
-//!   the sink ── read back when the run is over ──▶ record ── id, digest ───┘
+//!   load::run ─▶ WorkerLedger (one a thread) ─▶ Ledger ───────────┬─▶ Verdict ─▶ exit code, table, JSON
+//!   the sink ──▶ Store::read ─▶ RecordForm::find ─▶ Sightings ────┘
 //! ```
 //!
-//! The ledger is written on this side of the connection only, so that a target can be killed, restarted or lie, and
-//! the verdict is still about what it promised and what is there.
+//! The ledger knows what was sent, and how each request ended. A [`Store`](store::Store) is the sink read back. [`RecordForm`](record::RecordForm) says
+//! how a request is recognised in a stored record. Ledger, sightings, record and verdict have neither socket nor clock.
+//!
+//! The ledger is kept on this side of the connection only, so a target can be killed, restarted or lie, and the
+//! verdict is still about what it promised and what is there.
 
 pub mod files;
 #[cfg(feature = "kafka")]
@@ -15,7 +17,9 @@ pub mod kafka;
 pub mod ledger;
 pub mod record;
 pub mod run;
+pub mod sightings;
 pub mod store;
+mod table;
 pub mod verdict;
 
 #[cfg(test)]

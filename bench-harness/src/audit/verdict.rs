@@ -1,228 +1,182 @@
-//! The comparison: every request that was sent against everything that was stored. Pure.
-
-use std::collections::HashMap;
-use std::fmt::{self, Write as _};
+//! The verdict: what the ledger says against what was seen in the store. Pure.
+//!
+//! Every request that should leave a record is in exactly one place of this table:
+//!
+//! ```text
+//!                 there (whole or changed)      not there
+//!   acked         fine                          LOST
+//!   refused       stored though refused         fine
+//!   no answer     either is honest              either is honest
+//! ```
+//!
+//! Beside that, a request there more than once is duplicated, and one with a record that is not what was sent is
+//! corrupt. Hence `sent = acked + refused + unanswered` and
+//! `stored = (acked - lost) + stored_though_refused + unknown_stored`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ledger::Ledger;
-use super::record::{Reading, RecordForm};
-use crate::request::{Outcome, RequestId, Stored};
+use super::ledger::{Entry, Ledger};
+use super::sightings::{Shown, Sighting, Sightings};
+use crate::request::RequestId;
 
-/// The version of the JSON form.
+/// The version this code writes.
 pub const VERSION: u32 = 1;
 
-/// So many ids of each bad class are listed.
-const LISTED_MAX: usize = 20;
-
-/// What was stored of one request.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    /// As often as it was sent.
-    intact: u32,
-    /// With other bytes than were sent.
-    changed: u32,
+/// What became of the requests of a run. Counts are of requests that should leave a record, unless they say otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Verdict {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The run's number, as it is written in ids.
+    pub run: String,
+    /// Requests sent.
+    pub sent: u64,
+    /// Answered 2xx.
+    pub acked: u64,
+    /// Answered with another status, or never received by the target.
+    pub refused: u64,
+    /// Sent, with no answer to go by: reset, timed out, not HTTP, or still under way at the end.
+    pub unanswered: u64,
+    /// Found in the store, whole or changed.
+    pub stored: u64,
+    /// Acked, and not in the store.
+    pub lost: Class,
+    /// Events in the lost requests.
+    pub lost_events: u64,
+    /// In the store more than once.
+    pub duplicated: Class,
+    /// Records of the duplicated requests beyond the first of each.
+    pub extra_copies: u64,
+    /// In the store with a record that is not what was sent, or that names the request and can't be understood.
+    pub corrupt: Class,
+    /// Those of the corrupt that were acked.
+    pub corrupt_acked: u64,
+    /// Refused, and in the store.
+    pub stored_though_refused: Class,
+    /// No answer, and in the store. Honest.
+    pub unknown_stored: u64,
+    /// No answer, and not in the store. Honest.
+    pub unknown_missing: u64,
+    /// Requests sent that should leave no record (preflights), whatever they were answered.
+    pub leaving_nothing: u64,
+    /// Those of them in the store all the same.
+    pub stored_needlessly: Class,
+    /// Records with an id of this run that was never sent.
+    pub phantom: Class,
+    /// Records that were understood and are not of this run.
+    pub foreign: u64,
+    /// Records that can't be understood and name no request of this run: by their places. What was acked and stood
+    /// in one of them is lost.
+    pub unreadable: Class,
+    /// Complete files that can't be read to their end: by their places. What was acked and stood there is lost.
+    pub damaged: Class,
+    /// Torn ends of files still being written. Honest.
+    pub torn: u64,
+    /// Files still being written that were left out.
+    pub unread: u64,
+    /// Records read from the store, of whatever kind.
+    pub records: u64,
 }
 
-/// Stored records, taken down one after the other.
-#[derive(Debug)]
-pub struct Inventory<'a> {
-    ledger: &'a Ledger,
-    form: RecordForm,
-    seen: HashMap<RequestId, Seen>,
-    foreign: u64,
-    unreadable: u64,
-    phantom: Class,
-}
-
-impl<'a> Inventory<'a> {
-    /// Nothing seen yet.
-    #[must_use]
-    pub fn new(ledger: &'a Ledger, form: RecordForm) -> Self {
-        Self { ledger, form, seen: HashMap::new(), foreign: 0, unreadable: 0, phantom: Class::default() }
-    }
-
-    /// Takes down one record.
-    pub fn take(&mut self, record: &[u8]) {
-        let sighting = match self.form.read(record) {
-            Reading::Seen(sighting) if sighting.id.run == self.ledger.run() => sighting,
-            Reading::Seen(_) | Reading::Foreign => {
-                self.foreign += 1;
-                return;
-            }
-            Reading::Unreadable => {
-                self.unreadable += 1;
-                return;
-            }
-        };
-        let intact = match self.ledger.get(sighting.id).map(|entry| entry.stored) {
-            Some(Stored::Body(digest)) => digest == sighting.body,
-            Some(Stored::Target(digest)) => digest == sighting.target,
-            // Nothing should have been stored of it, or it was never sent.
-            Some(Stored::Nothing) | None => return self.phantom.add(sighting.id),
-        };
-        let seen = self.seen.entry(sighting.id).or_default();
-        if intact {
-            seen.intact += 1;
-        } else {
-            seen.changed += 1;
-        }
-    }
-
-    /// How many acknowledged requests have not been seen.
-    #[must_use]
-    pub fn missing(&self) -> u64 {
-        let wanted = self.ledger.iter().filter(|(_, entry)| {
-            entry.stored != Stored::Nothing && entry.outcome.is_some_and(Outcome::acked)
-        });
-        wanted.filter(|(id, _)| !self.seen.contains_key(id)).count() as u64
-    }
-
-    /// The comparison; `damaged` pieces of the sink could not be read at all.
-    #[must_use]
-    pub fn verdict(self, damaged: u64) -> Verdict {
-        let mut verdict = Verdict {
-            version: VERSION,
-            foreign: self.foreign,
-            damaged: damaged + self.unreadable,
-            phantom: self.phantom,
-            ..Verdict::default()
-        };
-        for (id, entry) in self.ledger.iter() {
-            if entry.stored == Stored::Nothing {
-                verdict.not_recorded += 1;
-            } else {
-                verdict.judge(id, entry.outcome, self.seen.get(&id).copied().unwrap_or_default());
-            }
-        }
-        verdict
-    }
-}
-
-/// A class of requests: how many, and the first of them.
+/// How many, and the first 20 of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Class {
     /// How many.
     pub count: u64,
-    /// The first ids, 20 at most.
+    /// Ids (or places) of the first 20.
     pub first: Vec<String>,
 }
 
-impl Class {
-    fn add(&mut self, id: RequestId) {
-        self.count += 1;
-        if self.first.len() < LISTED_MAX {
-            self.first.push(id.to_string());
-        }
+impl From<Shown> for Class {
+    fn from(shown: Shown) -> Self {
+        Self { count: shown.count, first: shown.first }
     }
 }
 
-/// What a run's answers were worth.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Verdict {
-    /// 1.
-    pub version: u32,
-    /// Requests sent that success should have left in the sink.
-    pub sent: u64,
-    /// Requests sent of which nothing is stored (preflights).
-    pub not_recorded: u64,
-    /// Answered 2xx.
-    pub acked: u64,
-    /// Requests of which at least one intact copy is stored.
-    pub stored: u64,
-    /// Acknowledged, and no copy is there: the worst there is.
-    pub lost: Class,
-    /// Stored, but not as it was sent, whatever was answered.
-    pub corrupt: Class,
-    /// Stored more than once.
-    pub duplicated: Class,
-    /// Copies beyond the first, over all requests.
-    pub surplus_copies: u64,
-    /// Answered with a refusal, or never sent, and stored all the same.
-    pub stored_though_refused: Class,
-    /// Not answered, and stored: honest.
-    pub unanswered_stored: u64,
-    /// Not answered, and not stored: honest.
-    pub unanswered_missing: u64,
-    /// Stored under an id of this run that was never sent, or of a request that records nothing.
-    pub phantom: Class,
-    /// Records of other runs, or of nobody known.
-    pub foreign: u64,
-    /// Records or pieces of the sink that can't be read.
-    pub damaged: u64,
+#[derive(Default)]
+struct Classes {
+    lost: Shown,
+    duplicated: Shown,
+    corrupt: Shown,
+    stored_though_refused: Shown,
+    stored_needlessly: Shown,
 }
 
 impl Verdict {
-    fn judge(&mut self, id: RequestId, outcome: Option<Outcome>, seen: Seen) {
-        let acked = outcome.is_some_and(Outcome::acked);
-        let is_there = seen.intact + seen.changed > 0;
-        self.sent += 1;
-        self.acked += u64::from(acked);
-        self.stored += u64::from(seen.intact > 0);
-        if seen.changed > 0 {
-            self.corrupt.add(id);
+    /// Judges what was `seen` of the requests in `ledger`.
+    #[must_use]
+    pub fn of(ledger: &Ledger, seen: &Sightings) -> Self {
+        let mut verdict = Self {
+            version: VERSION,
+            run: format!("{:08x}", ledger.run()),
+            phantom: seen.phantom.clone().into(),
+            foreign: seen.foreign,
+            unreadable: seen.unreadable.clone().into(),
+            damaged: seen.damaged.clone().into(),
+            torn: seen.torn,
+            unread: seen.unread,
+            records: seen.records,
+            ..Self::default()
+        };
+        let mut classes = Classes::default();
+        for (id, entry) in ledger.iter() {
+            verdict.judge(&mut classes, id, &entry, seen.get(id));
         }
-        if seen.intact + seen.changed > 1 {
-            self.duplicated.add(id);
-            self.surplus_copies += u64::from(seen.intact + seen.changed - 1);
-        }
-        if acked && !is_there {
-            self.lost.add(id);
-        } else if outcome.is_some_and(Outcome::refused) && is_there {
-            self.stored_though_refused.add(id);
-        } else if !acked && !outcome.is_some_and(Outcome::refused) {
-            if is_there {
-                self.unanswered_stored += 1;
-            } else {
-                self.unanswered_missing += 1;
+        verdict.lost = classes.lost.into();
+        verdict.duplicated = classes.duplicated.into();
+        verdict.corrupt = classes.corrupt.into();
+        verdict.stored_though_refused = classes.stored_though_refused.into();
+        verdict.stored_needlessly = classes.stored_needlessly.into();
+        verdict
+    }
+
+    fn judge(&mut self, classes: &mut Classes, id: RequestId, entry: &Entry, seen: Sighting) {
+        let there = seen.copies() > 0;
+        if !entry.leaves_a_record() {
+            self.leaving_nothing += 1;
+            if there {
+                classes.stored_needlessly.add(|| id.to_string());
             }
+            return;
+        }
+        self.sent += 1;
+        self.stored += u64::from(there);
+        if entry.acked() {
+            self.acked += 1;
+            if !there {
+                classes.lost.add(|| id.to_string());
+                self.lost_events += u64::from(entry.events);
+            }
+        } else if entry.refused() {
+            self.refused += 1;
+            if there {
+                classes.stored_though_refused.add(|| id.to_string());
+            }
+        } else {
+            self.unanswered += 1;
+            *if there { &mut self.unknown_stored } else { &mut self.unknown_missing } += 1;
+        }
+        if seen.copies() > 1 {
+            classes.duplicated.add(|| id.to_string());
+            self.extra_copies += seen.copies() - 1;
+        }
+        if seen.changed > 0 {
+            classes.corrupt.add(|| id.to_string());
+            self.corrupt_acked += u64::from(entry.acked());
         }
     }
 
-    /// True when nothing that was acknowledged is lost, and nothing is corrupt.
+    /// Whether nothing that was acked is lost or corrupt. So it is if nothing was acked at all: see [`Self::proves_something`].
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.lost.count == 0 && self.corrupt.count == 0
+        self.lost.count == 0 && self.corrupt_acked == 0
     }
-}
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows: [(&str, u64, &str); 10] = [
-            ("sent", self.sent, "that success should have left in the sink"),
-            ("acked", self.acked, "answered 2xx"),
-            ("stored", self.stored, "intact, at least once"),
-            ("lost", self.lost.count, "acked, and not there"),
-            ("corrupt", self.corrupt.count, "stored, but not as sent"),
-            ("duplicated", self.duplicated.count, "stored more than once"),
-            ("stored though refused", self.stored_though_refused.count, "answered with an error, and there"),
-            (
-                "unanswered",
-                self.unanswered_stored + self.unanswered_missing,
-                "no answer: stored or not, either is honest",
-            ),
-            ("phantom", self.phantom.count, "an id of this run that should not be there"),
-            (
-                "foreign or unreadable",
-                self.foreign + self.damaged,
-                "records that are not of this run, damage",
-            ),
-        ];
-        for (name, count, meaning) in rows {
-            writeln!(f, "  {name:22} {count:>12}  {meaning}")?;
-        }
-        let classes = [("lost", &self.lost), ("corrupt", &self.corrupt), ("phantom", &self.phantom)];
-        for (name, class) in classes.into_iter().filter(|(_, class)| class.count > 0) {
-            let mut list = String::new();
-            for id in class.first.iter().take(5) {
-                write!(list, " {id}")?;
-            }
-            writeln!(f, "  first {name}:{list}")?;
-        }
-        let verdict =
-            if self.passed() { "PASSED: nothing acknowledged is lost or corrupt" } else { "FAILED" };
-        writeln!(f, "  {verdict}")
+    /// Whether anything was acked, without which a pass means nothing.
+    #[must_use]
+    pub fn proves_something(&self) -> bool {
+        self.acked > 0
     }
 }
 
