@@ -11,6 +11,7 @@
 
 pub mod audit;
 pub mod compare;
+pub mod evil;
 pub mod host;
 pub mod latency;
 pub mod load;

@@ -1,0 +1,25 @@
+//! Half a request, then a reset: what a target keeps of it must go away with the connection.
+
+use std::time::Duration;
+
+use super::{Attack, Once, Step, head, open_head};
+
+/// Of 4,000 bytes.
+const HALF_A_BODY: usize = 2000;
+
+pub(super) const ATTACK: Attack = Attack {
+    name: "abandoned",
+    description: "half a head, or a head and half a body, then a reset; again at once",
+    reads: true,
+    pause: Duration::ZERO,
+    script: |target, number| {
+        let bytes = if number.is_multiple_of(2) {
+            open_head(target)
+        } else {
+            let mut bytes = head(target, "Content-Length: 4000");
+            bytes.resize(bytes.len() + HALF_A_BODY, b'[');
+            bytes
+        };
+        Box::new(Once { bytes, then: Step::Reset })
+    },
+};
