@@ -62,8 +62,10 @@ pub struct Attack {
     pub reads: bool,
     /// From the end of a connection to the next attempt.
     pub pause: Duration,
-    /// The script for connection `number` (counted over all attackers) to this target.
-    pub script: fn(target: &Target, number: u64) -> Box<dyn Script>,
+    /// The ways in which it is done, each by an equal share of the attackers; at least one.
+    pub variants: &'static [&'static str],
+    /// The script of a new connection to this target, by the index of its variant.
+    pub script: fn(target: &Target, variant: usize) -> Box<dyn Script>,
 }
 
 /// From the end of a connection to the next attempt, unless connecting is the attack: 256 attackers that are cut at

@@ -27,9 +27,8 @@ pub(super) struct Shared<'a> {
     pub(super) attack: Attack,
     pub(super) target: &'a Target,
     pub(super) poller: &'a Poller,
-    pub(super) tally: &'a mut Tally,
-    /// Connections that were attempted, over all attackers: numbers the scripts.
-    pub(super) attempts: &'a mut u64,
+    /// One per variant.
+    pub(super) tallies: &'a mut [Tally],
     /// Where answers are read to.
     pub(super) buffer: &'a mut [u8],
 }
@@ -50,21 +49,23 @@ struct Connection {
 /// See the module.
 pub(super) struct Attacker {
     number: usize,
+    /// Which of the attack's variants it does.
+    variant: usize,
     connection: Option<Connection>,
     /// When it wants to be called without an event.
     pub(super) wake: Option<Instant>,
 }
 
 impl Attacker {
-    pub(super) fn new(number: usize, now: Instant) -> Self {
-        Self { number, connection: None, wake: Some(now) }
+    pub(super) fn new(number: usize, variants: usize, now: Instant) -> Self {
+        Self { number, variant: number % variants, connection: None, wake: Some(now) }
     }
 
     /// Its time has come.
     pub(super) fn woken(&mut self, shared: &mut Shared<'_>, now: Instant) {
         self.wake = None;
         if self.connection.is_none() && self.connect(shared).is_err() {
-            shared.tally.connect_failures += 1;
+            shared.tallies[self.variant].connect_failures += 1;
             self.rest(AFTER_REFUSAL, now);
             return;
         }
@@ -76,7 +77,7 @@ impl Attacker {
         let Some(connection) = &mut self.connection else { return };
         if connection.since.is_none() {
             if event.failed || !matches!(connection.stream.take_error(), Ok(None)) {
-                shared.tally.connect_failures += 1;
+                shared.tallies[self.variant].connect_failures += 1;
                 self.connection = None;
                 self.rest(AFTER_REFUSAL, now);
                 return;
@@ -85,10 +86,10 @@ impl Attacker {
                 return;
             }
             connection.since = Some(now);
-            shared.tally.connects += 1;
+            shared.tallies[self.variant].connects += 1;
         }
         if shared.attack.reads && (event.readable || event.ended || event.failed) {
-            if let Some(end) = connection.read(shared) {
+            if let Some(end) = connection.read(&mut shared.tallies[self.variant], shared.buffer) {
                 self.end(end, shared, now);
                 return;
             }
@@ -101,7 +102,8 @@ impl Attacker {
     }
 
     /// The attack is over.
-    pub(super) fn stop(&mut self, tally: &mut Tally, now: Instant) {
+    pub(super) fn stop(&mut self, tallies: &mut [Tally], now: Instant) {
+        let tally = &mut tallies[self.variant];
         let Some(connection) = self.connection.take() else { return };
         match connection.since {
             Some(since) => tally.ended(End::Held, now.saturating_duration_since(since)),
@@ -111,14 +113,12 @@ impl Attacker {
     }
 
     fn connect(&mut self, shared: &mut Shared<'_>) -> io::Result<()> {
-        let number = *shared.attempts;
-        *shared.attempts += 1;
         let stream = begin_connect(shared.target.address, self.number, shared.attack.reads)?;
         let interest = Interest { read: shared.attack.reads, write: true };
         shared.poller.add(&stream, self.number, interest)?;
         self.connection = Some(Connection {
             stream,
-            script: (shared.attack.script)(shared.target, number),
+            script: (shared.attack.script)(shared.target, self.variant),
             since: None,
             out: Vec::new(),
             written: 0,
@@ -137,12 +137,16 @@ impl Attacker {
         let moment = Moment { since: now.saturating_duration_since(since), answers: connection.answers };
         let mut wants_to_write = true;
         for _ in 0..STEPS {
-            match connection.flush(shared.tally) {
+            match connection.flush(&mut shared.tallies[self.variant]) {
                 Ok(true) => {}
                 Ok(false) => break,
                 // The target has closed while it was written to. An answer may stand before the reset.
                 Err(_) => {
-                    let end = if shared.attack.reads { connection.read(shared) } else { None };
+                    let end = if shared.attack.reads {
+                        connection.read(&mut shared.tallies[self.variant], shared.buffer)
+                    } else {
+                        None
+                    };
                     return self.end(end.unwrap_or(End::Reset), shared, now);
                 }
             }
@@ -174,7 +178,7 @@ impl Attacker {
 
     fn end(&mut self, end: End, shared: &mut Shared<'_>, now: Instant) {
         if let Some(since) = self.connection.take().and_then(|connection| connection.since) {
-            shared.tally.ended(end, now.saturating_duration_since(since));
+            shared.tallies[self.variant].ended(end, now.saturating_duration_since(since));
         }
         self.rest(shared.attack.pause, now);
     }
@@ -204,16 +208,16 @@ impl Connection {
     }
 
     /// Reads what is there, and says if the target has ended the connection.
-    fn read(&mut self, shared: &mut Shared<'_>) -> Option<End> {
+    fn read(&mut self, tally: &mut Tally, buffer: &mut [u8]) -> Option<End> {
         loop {
-            match self.stream.read(shared.buffer) {
+            match self.stream.read(buffer) {
                 Ok(0) => {
                     if let (false, Some(answer)) = (self.garbled, self.reader.end()) {
-                        shared.tally.answered(answer.status);
+                        tally.answered(answer.status);
                     }
                     return Some(End::Closed);
                 }
-                Ok(count) => self.take_answers(&shared.buffer[..count], shared.tally),
+                Ok(count) => self.take_answers(&buffer[..count], tally),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Some(End::Reset),

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::latency::{Distribution, Latencies};
 use crate::result::OutcomeCount;
 
-/// What the target did to the attackers, over the whole attack.
+/// What the target did to the attackers of one variant, over the whole attack.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Conduct {
-    /// How long the attack lasted, in seconds.
-    pub elapsed_s: f64,
+    /// What these attackers did: a variant of the attack.
+    pub variant: String,
     /// Connections that attackers made.
     pub connects: u64,
     /// Attempts to connect that failed, or were still under way in the end.
@@ -34,8 +34,6 @@ pub struct Conduct {
     pub held_us_max: u64,
     /// Bytes that the attackers could write: read by the target, or in its host's socket buffers.
     pub bytes_taken: u64,
-    /// CPU time of the attackers' thread as a share of the attack, 0 to 1.
-    pub attackers_busy_share: f64,
 }
 
 /// How a connection ended.
@@ -83,7 +81,7 @@ impl Tally {
         }
     }
 
-    pub(super) fn conduct(&self, elapsed: Duration, cpu: Duration) -> Conduct {
+    pub(super) fn conduct(&self, variant: &str) -> Conduct {
         let mut answers: Vec<OutcomeCount> = self
             .answers
             .iter()
@@ -92,10 +90,9 @@ impl Tally {
         if self.garbled > 0 {
             answers.push(OutcomeCount { outcome: "garbled".into(), count: self.garbled });
         }
-        let elapsed_s = elapsed.as_secs_f64();
         let [closed, reset, left, held] = self.ends;
         Conduct {
-            elapsed_s,
+            variant: variant.to_owned(),
             connects: self.connects,
             connect_failures: self.connect_failures,
             answers,
@@ -106,7 +103,6 @@ impl Tally {
             cut_after: self.cut_after.distribution(),
             held_us_max: u64::try_from(self.held_max.as_micros()).unwrap_or(u64::MAX),
             bytes_taken: self.bytes_taken,
-            attackers_busy_share: if elapsed_s > 0.0 { cpu.as_secs_f64() / elapsed_s } else { 0.0 },
         }
     }
 }
@@ -124,13 +120,13 @@ mod tests {
         tally.answered(408);
         tally.answered(408);
         tally.garbled();
-        let conduct = tally.conduct(Duration::from_secs(2), Duration::from_secs(1));
+        let conduct = tally.conduct("a");
         assert_eq!((conduct.closed, conduct.reset, conduct.left, conduct.held), (1, 1, 1, 1));
         assert_eq!((conduct.cut_after.count, conduct.held_us_max), (2, 700_000));
         assert!(conduct.cut_after.max_us.abs_diff(30_000) < 50, "{}", conduct.cut_after.max_us);
         let answers: Vec<(&str, u64)> =
             conduct.answers.iter().map(|answer| (answer.outcome.as_str(), answer.count)).collect();
         assert_eq!(answers, [("408", 2), ("garbled", 1)]);
-        assert!((conduct.attackers_busy_share - 0.5).abs() < 1e-9);
+        assert_eq!(conduct.variant, "a");
     }
 }

@@ -52,8 +52,10 @@ pub struct AttackResult {
     pub failed_during: u64,
     /// After.
     pub failed_after: u64,
-    /// What the target did to the attackers.
-    pub conduct: Conduct,
+    /// What the target did to the attackers, by variant of the attack.
+    pub conduct: Vec<Conduct>,
+    /// CPU time of the attackers' thread as a share of the attack's length, 0 to 1.
+    pub attackers_busy_share: f64,
     /// What the target used, when its process was given.
     pub resources: Option<Resources>,
     /// What a reader must know to judge the numbers.

@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_process_that_is_not_there_is_an_error() {
         // Above the largest process number there can be.
-        let (_, usage) = watched(Tree::new(0x7fff_fff0), || ());
+        let ((), usage) = watched(Tree::new(0x7fff_fff0), || ());
         assert!(usage.is_err());
     }
 }

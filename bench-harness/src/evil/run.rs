@@ -10,11 +10,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::attack::{ALL, Attack};
-use super::conduct::Conduct;
 use super::files::{self, FilesError};
 use super::report::{AttackResult, EvilResult, VERSION};
 use super::resources::{Resources, Usage, watched};
-use super::swarm::Swarm;
+use super::swarm::{Course, Swarm};
 use super::table;
 use super::verdict::{Figures, judge, ratio};
 use crate::compare::tree::Tree;
@@ -204,25 +203,25 @@ impl Range<'_> {
         if let (true, Some(pid), Some(Err(error))) = (is_first, self.args.pid, &usage_before) {
             return Err(EvilError::Process { pid, error: io::Error::other(error.to_string()) });
         }
-        let ((during, conduct), usage_during) = self.watched(|| self.load_beside(attack))?;
+        let ((during, course), usage_during) = self.watched(|| self.load_beside(attack))?;
         let (after, usage_after) = self.watched(|| self.load(self.args.seconds / 2.0))?;
         let resources = usage_before.and_then(Result::ok).map(|before| Resources {
             before,
             during: usage_during.and_then(Result::ok),
             after: usage_after.and_then(Result::ok),
         });
-        Ok(assessed(attack, [before, during, after], conduct, resources))
+        Ok(assessed(attack, [before, during, after], course, resources))
     }
 
-    fn load_beside(&self, attack: Attack) -> Result<(LoadResult, Conduct), EvilError> {
+    fn load_beside(&self, attack: Attack) -> Result<(LoadResult, Course), EvilError> {
         let failed = |error| EvilError::Attackers { attack: attack.name, error };
         let attackers = self.args.attackers as usize;
         let swarm =
             Swarm::begin(attack, self.target.clone(), attackers, self.args.attack_cpu).map_err(failed)?;
         swarm.gather(attackers, GATHERING);
         let during = self.load(self.args.seconds);
-        let conduct = swarm.end().map_err(failed)?;
-        Ok((during?, conduct))
+        let course = swarm.end().map_err(failed)?;
+        Ok((during?, course))
     }
 
     fn load(&self, seconds: f64) -> Result<LoadResult, EvilError> {
@@ -255,33 +254,12 @@ impl Range<'_> {
 fn assessed(
     attack: Attack,
     [before, during, after]: [LoadResult; 3],
-    conduct: Conduct,
+    course: Course,
     resources: Option<Resources>,
 ) -> AttackResult {
     let figures = [&before, &during, &after].map(Figures::of);
-    let mut notes = Vec::new();
-    if figures[0].failed() > 0 {
-        notes.push(format!(
-            "{} of {} requests failed already before the attack",
-            figures[0].failed(),
-            figures[0].planned
-        ));
-    }
-    for (when, load) in [("before", &before), ("during", &during), ("after", &after)] {
-        notes.extend(load.generator.bottleneck.iter().map(|why| format!("{when}, the generator: {why}")));
-    }
-    if conduct.attackers_busy_share > BUSY_SHARE_MAX {
-        notes.push(format!(
-            "the attackers' thread was busy {:.0} % of the time: it is what limits the attack",
-            conduct.attackers_busy_share * 100.0
-        ));
-    }
-    if conduct.connects == 0 {
-        notes.push("no attacker could connect".to_owned());
-    }
-    if resources.is_some_and(|used| used.during.is_none() || used.after.is_none()) {
-        notes.push("the target's process has ended".to_owned());
-    }
+    let phases = [("before", &before), ("during", &during), ("after", &after)];
+    let notes = notes(phases, &course, resources);
     AttackResult {
         attack: attack.name.to_owned(),
         description: attack.description.to_owned(),
@@ -291,11 +269,44 @@ fn assessed(
         failed_before: figures[0].failed(),
         failed_during: figures[1].failed(),
         failed_after: figures[2].failed(),
-        conduct,
+        conduct: course.conduct,
+        attackers_busy_share: course.busy_share,
         resources,
         notes,
         before,
         during,
         after,
     }
+}
+
+/// What a reader must know to judge the numbers.
+fn notes(phases: [(&str, &LoadResult); 3], course: &Course, resources: Option<Resources>) -> Vec<String> {
+    let mut notes: Vec<String> = phases.iter().filter_map(|(when, load)| failures(when, load)).collect();
+    let limited = |load: &LoadResult| load.generator.bottleneck.is_some();
+    let when: Vec<&str> = phases.iter().filter(|(_, load)| limited(load)).map(|(when, _)| *when).collect();
+    if let Some(why) = phases.iter().find_map(|(_, load)| load.generator.bottleneck.as_ref()) {
+        notes.push(format!("{}: latencies are partly the generator's own: {why}", when.join(", ")));
+    }
+    if course.busy_share > BUSY_SHARE_MAX {
+        notes.push(format!(
+            "the attackers' thread was busy {:.0} % of the time: it is what limits the attack",
+            course.busy_share * 100.0
+        ));
+    }
+    if course.conduct.iter().all(|conduct| conduct.connects == 0) {
+        notes.push("no attacker could connect".to_owned());
+    }
+    if resources.is_some_and(|used| used.during.is_none() || used.after.is_none()) {
+        notes.push("the target's process has ended".to_owned());
+    }
+    notes
+}
+
+/// How the requests that failed ended.
+fn failures(when: &str, load: &LoadResult) -> Option<String> {
+    let is_failure = |outcome: &str| !(outcome.len() == 3 && outcome.starts_with('2'));
+    let outcomes = load.totals.outcomes.iter().filter(|outcome| is_failure(&outcome.outcome));
+    let texts: Vec<String> =
+        outcomes.map(|outcome| format!("{} {}", outcome.count, outcome.outcome)).collect();
+    (!texts.is_empty()).then(|| format!("failed {when}: {}", texts.join(", ")))
 }

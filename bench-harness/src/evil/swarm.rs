@@ -26,7 +26,16 @@ const NICENESS: i32 = 10;
 #[derive(Debug)]
 pub(super) struct Swarm {
     state: Arc<State>,
-    thread: JoinHandle<io::Result<Conduct>>,
+    thread: JoinHandle<io::Result<Course>>,
+}
+
+/// How the attack went.
+#[derive(Debug)]
+pub(super) struct Course {
+    /// By variant.
+    pub(super) conduct: Vec<Conduct>,
+    /// CPU time of the attackers' thread as a share of the attack's length.
+    pub(super) busy_share: f64,
 }
 
 #[derive(Debug, Default)]
@@ -67,22 +76,20 @@ impl Swarm {
     }
 
     /// Ends the attack: all its connections are reset.
-    pub(super) fn end(self) -> io::Result<Conduct> {
+    pub(super) fn end(self) -> io::Result<Course> {
         self.state.over.store(true, Relaxed);
         self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the attackers' thread panicked")))
     }
 }
 
-fn attack_until_over(
-    attack: Attack,
-    target: &Target,
-    attackers: usize,
-    state: &State,
-) -> io::Result<Conduct> {
+fn attack_until_over(attack: Attack, target: &Target, attackers: usize, state: &State) -> io::Result<Course> {
     let mut poller = Poller::new()?;
-    let (mut tally, mut attempts, mut buffer) = (Tally::default(), 0, vec![0; 16 * 1024]);
+    let variants = attack.variants.len();
+    let mut tallies: Vec<Tally> = (0..variants).map(|_| Tally::default()).collect();
+    let mut buffer = vec![0; 16 * 1024];
     let (start, mut events) = (Instant::now(), Vec::new());
-    let mut swarm: Vec<Attacker> = (0..attackers).map(|number| Attacker::new(number, start)).collect();
+    let mut swarm: Vec<Attacker> =
+        (0..attackers).map(|number| Attacker::new(number, variants, start)).collect();
     let mut alarms: BinaryHeap<Reverse<(Instant, usize)>> =
         (0..attackers).map(|number| Reverse((start, number))).collect();
     while !state.over.load(Relaxed) {
@@ -90,14 +97,8 @@ fn attack_until_over(
         let until = alarms.peek().map_or(ATTENTION, |Reverse((at, _))| at.saturating_duration_since(now));
         poller.wait(until.min(ATTENTION), &mut events)?;
         let now = Instant::now();
-        let mut shared = Shared {
-            attack,
-            target,
-            poller: &poller,
-            tally: &mut tally,
-            attempts: &mut attempts,
-            buffer: &mut buffer,
-        };
+        let mut shared =
+            Shared { attack, target, poller: &poller, tallies: &mut tallies, buffer: &mut buffer };
         for event in events.drain(..) {
             let attacker = &mut swarm[event.number];
             let before = attacker.wake;
@@ -112,13 +113,18 @@ fn attack_until_over(
                 set_alarm(&mut alarms, None, swarm[number].wake, number);
             }
         }
-        state.connects.store(tally.connects, Relaxed);
+        state.connects.store(tallies.iter().map(|tally| tally.connects).sum(), Relaxed);
     }
     let now = Instant::now();
     for attacker in &mut swarm {
-        attacker.stop(&mut tally, now);
+        attacker.stop(&mut tallies, now);
     }
-    Ok(tally.conduct(now.saturating_duration_since(start), runtime::cpu_time()))
+    let elapsed = now.saturating_duration_since(start).as_secs_f64();
+    let conduct = attack.variants.iter().zip(&tallies).map(|(variant, tally)| tally.conduct(variant));
+    Ok(Course {
+        conduct: conduct.collect(),
+        busy_share: runtime::cpu_time().as_secs_f64() / elapsed.max(1e-9),
+    })
 }
 
 /// Alarms that no longer hold stay in the heap: they are recognised by their time.

@@ -28,9 +28,13 @@ impl fmt::Display for EvilResult {
         let rows = self.attacks.iter().map(well_behaved);
         rows_of(f, &["attack", "verdict", "p50", "", "p99", "", "max", "failed"], rows)?;
         writeln!(f, "\nattackers")?;
-        let rows = self.attacks.iter().map(|attack| attackers(&attack.attack, &attack.conduct));
+        let rows = self
+            .attacks
+            .iter()
+            .flat_map(|attack| attack.conduct.iter().map(|conduct| attackers(&attack.attack, conduct)));
         let names = [
             "attack",
+            "variant",
             "connected",
             "answers",
             "closed",
@@ -79,6 +83,7 @@ fn attackers(name: &str, conduct: &Conduct) -> Vec<String> {
     let cut = |us| if conduct.cut_after.count == 0 { "-".to_owned() } else { time(us) };
     vec![
         name.to_owned(),
+        conduct.variant.clone(),
         count(conduct.connects),
         if answers.is_empty() { "-".to_owned() } else { answers.join(", ") },
         count(conduct.closed),

@@ -12,8 +12,9 @@ pub(super) const ATTACK: Attack = Attack {
     description: "half a head, or a head and half a body, then a reset; again at once",
     reads: true,
     pause: Duration::ZERO,
-    script: |target, number| {
-        let bytes = if number.is_multiple_of(2) {
+    variants: &["half a head", "half a body"],
+    script: |target, variant| {
+        let bytes = if variant == 0 {
             open_head(target)
         } else {
             let mut bytes = head(target, "Content-Length: 4000");

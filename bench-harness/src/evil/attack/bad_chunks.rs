@@ -11,9 +11,10 @@ pub(super) const ATTACK: Attack = Attack {
     description: "a chunk extension without end, a chunk size of 2^128 - 1, or trailers without end",
     reads: true,
     pause: PAUSE,
-    script: |target, number| {
+    variants: &["endless extension", "huge size", "endless trailers"],
+    script: |target, variant| {
         let mut first = head(target, "Transfer-Encoding: chunked");
-        let script: Box<dyn Script> = match number % 3 {
+        let script: Box<dyn Script> = match variant {
             0 => {
                 first.extend_from_slice(b"1;");
                 Box::new(Endless { first, piece: vec![b'e'; PIECE_BYTES] })

@@ -21,8 +21,9 @@ pub(super) const ATTACK: Attack = Attack {
     description: "1 MB of gzip, of deflate, or of gzip in gzip, that comes to 1 GiB; again after each answer",
     reads: true,
     pause: PAUSE,
-    script: |target, number| {
-        let (encoding, body) = &bombs()[(number % 3) as usize];
+    variants: &["gzip", "deflate", "gzip, gzip"],
+    script: |target, variant| {
+        let (encoding, body) = &bombs()[variant];
         let framing = format!("Content-Encoding: {encoding}\r\nContent-Length: {}", body.len());
         Box::new(Bomber { head: head(target, &framing), body, sent: 0, rounds: 0 })
     },

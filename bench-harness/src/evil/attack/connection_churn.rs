@@ -9,5 +9,6 @@ pub(super) const ATTACK: Attack = Attack {
     description: "connects and closes, as fast as the target and this host allow",
     reads: true,
     pause: Duration::ZERO,
+    variants: &["churn"],
     script: |_, _| Box::new(Once { bytes: Vec::new(), then: Step::Close }),
 };

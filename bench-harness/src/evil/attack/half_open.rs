@@ -7,5 +7,6 @@ pub(super) const ATTACK: Attack = Attack {
     description: "connects, says nothing, and comes back when it is closed",
     reads: true,
     pause: PAUSE,
+    variants: &["silence"],
     script: |_, _| Box::new(Once { bytes: Vec::new(), then: Step::Hold }),
 };

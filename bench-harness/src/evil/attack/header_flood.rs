@@ -9,6 +9,7 @@ pub(super) const ATTACK: Attack = Attack {
     description: "a head of distinct fields without end, as fast as it is taken",
     reads: true,
     pause: PAUSE,
+    variants: &["fields"],
     script: |target, _| Box::new(Flood { first: open_head(target), fields: 0 }),
 };
 

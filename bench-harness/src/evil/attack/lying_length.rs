@@ -3,17 +3,18 @@
 
 use super::{Attack, Once, PAUSE, Step, head};
 
-/// What is sent as body; a whole JSON array of events, so that nothing but its length is wrong.
+/// What is sent as body: a whole JSON array of events, and an empty line, so that the rest looks like a whole head.
 const BODY: &[u8] =
-    br#"[{"event_type":"_page_view","event_id":"evil","attributes":{"_page_title":"not a request line"}}]"#;
+    b"[{\"event_type\":\"_page_view\",\"attributes\":{\"_page_title\":\"not a request line\"}}]\r\n\r\n";
 
 pub(super) const ATTACK: Attack = Attack {
     name: "lying_length",
     description: "Content-Length 5 for a longer body (the rest is garbage), or longer than the body, then silence",
     reads: true,
     pause: PAUSE,
-    script: |target, number| {
-        let length = if number.is_multiple_of(2) { 5 } else { BODY.len() + 1000 };
+    variants: &["too short", "too long"],
+    script: |target, variant| {
+        let length = if variant == 0 { 5 } else { BODY.len() + 1000 };
         let mut bytes = head(target, &format!("Content-Length: {length}"));
         bytes.extend_from_slice(BODY);
         Box::new(Once { bytes, then: Step::Hold })

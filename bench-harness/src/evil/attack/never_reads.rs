@@ -9,6 +9,7 @@ pub(super) const ATTACK: Attack = Attack {
     description: "whole requests, pipelined as fast as they are taken; the answers are never read",
     reads: false,
     pause: PAUSE,
+    variants: &["pipeline"],
     script: |target, _| {
         let mut request = head(target, &format!("Content-Length: {}", BODY.len()));
         request.extend_from_slice(BODY.as_bytes());

@@ -15,8 +15,9 @@ pub(super) const ATTACK: Attack = Attack {
     description: "a body of 10 GiB by Content-Length, or of chunks without end, as fast as it is taken",
     reads: true,
     pause: PAUSE,
-    script: |target, number| {
-        Box::new(if number.is_multiple_of(2) {
+    variants: &["10 GiB", "endless chunks"],
+    script: |target, variant| {
+        Box::new(if variant == 0 {
             // The target or the end of the attack comes long before the 10 GiB are through.
             Endless { first: head(target, "Content-Length: 10737418240"), piece: vec![b'['; PIECE_BYTES] }
         } else {

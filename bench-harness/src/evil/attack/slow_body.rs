@@ -9,6 +9,7 @@ pub(super) const ATTACK: Attack = Attack {
     description: "a body of 100,000 bytes, ten bytes a second, one at a time",
     reads: true,
     pause: PAUSE,
+    variants: &["body"],
     script: |target, _| {
         Box::new(Drip {
             first: head(target, "Content-Length: 100000"),

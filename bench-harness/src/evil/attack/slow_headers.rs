@@ -9,6 +9,7 @@ pub(super) const ATTACK: Attack = Attack {
     description: "a head that never ends, one byte a second (slowloris)",
     reads: true,
     pause: PAUSE,
+    variants: &["headers"],
     script: |target, _| {
         Box::new(Drip {
             first: open_head(target),

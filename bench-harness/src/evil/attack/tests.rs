@@ -6,9 +6,9 @@ fn target() -> Target {
     Target::resolve("http://127.0.0.1:1/collect", false).unwrap()
 }
 
-/// The bytes of connection `number` over its first `steps` sends, with time passing as it asks for, and where it stopped.
-fn bytes(name: &str, number: u64, steps: usize) -> (Vec<u8>, Duration, Option<Step>) {
-    let mut script = (Attack::named(name).unwrap().script)(&target(), number);
+/// The bytes of a variant over its first `steps` sends, with time passing as it asks for, and where it stopped.
+fn bytes(name: &str, variant: usize, steps: usize) -> (Vec<u8>, Duration, Option<Step>) {
+    let mut script = (Attack::named(name).unwrap().script)(&target(), variant);
     let (mut all, mut since) = (Vec::new(), Duration::ZERO);
     for _ in 0..steps {
         let mut out = Vec::new();
