@@ -12,6 +12,7 @@
 pub mod audit;
 pub mod cli;
 pub mod compare;
+pub mod evil;
 pub mod host;
 pub mod latency;
 pub mod load;

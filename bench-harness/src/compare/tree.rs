@@ -52,7 +52,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    pub(super) fn new(root: i32) -> Self {
+    pub(crate) fn new(root: i32) -> Self {
         Self { root }
     }
 
@@ -116,6 +116,22 @@ impl Tree {
             sum.pss_bytes += kib(&rollup, "Pss:") * 1024;
         }
         Ok(sum)
+    }
+
+    /// What is resident now (`VmRSS`), without walking page tables: cheap enough for ten times a second.
+    ///
+    /// # Errors
+    /// When `/proc` can't be read, or the tree is gone.
+    pub fn resident_bytes(self) -> io::Result<u64> {
+        let members = self.members()?;
+        if members.iter().all(|member| member.is_zombie) {
+            return Err(io::Error::other("no process of the target is left"));
+        }
+        let resident = |member: &Stat| {
+            let status = fs::read_to_string(format!("/proc/{}/status", member.pid)).unwrap_or_default();
+            kib(&status, "VmRSS:") * 1024
+        };
+        Ok(members.iter().map(resident).sum())
     }
 }
 

@@ -4,10 +4,10 @@
 //! the run goes on but four counters that a progress bar reads. What the threads counted is added up in the end.
 
 mod alarm;
-mod answer;
+pub(crate) mod answer;
 mod assemble;
 mod connection;
-mod runtime;
+pub(crate) mod runtime;
 mod tally;
 mod worker;
 

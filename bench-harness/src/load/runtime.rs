@@ -38,7 +38,7 @@ pub(super) fn block_on<T>(driver: Driver, task: impl Future<Output = io::Result<
 }
 
 /// Keeps this thread on one processor.
-pub(super) fn pin(cpu: usize) -> io::Result<()> {
+pub(crate) fn pin(cpu: usize) -> io::Result<()> {
     // SAFETY: an all-zero cpu_set_t is the empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     if cpu >= libc::CPU_SETSIZE.cast_unsigned() as usize {
@@ -52,7 +52,7 @@ pub(super) fn pin(cpu: usize) -> io::Result<()> {
 }
 
 /// CPU time of this thread so far.
-pub(super) fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one timespec. It can't fail for this clock; if it did, the time would be zero.
     let _always_works = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
