@@ -21,7 +21,7 @@ use crate::report::schema::schema;
 use crate::report::summary::summary;
 use crate::result::LoadResult;
 use crate::target::Target;
-use crate::{compare, maximum};
+use crate::{compare, evil, maximum};
 
 /// Load, audit and compare HTTP ingestion endpoints: open loop, whole distributions, nothing acknowledged may be lost.
 #[derive(Debug, Parser)]
@@ -41,6 +41,8 @@ enum Command {
     Max(maximum::MaximumArgs),
     /// Start two targets in turn, A B A B, and report ratios with their uncertainty
     Compare(compare::run::CompareArgs),
+    /// Let misbehaving clients loose beside a well-behaved load, and report what they cost it
+    Evil(evil::run::EvilArgs),
     /// Print the JSON schema of results
     Schema,
 }
@@ -110,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => run_audit(&args),
         Command::Max(args) => maximum::run(&args).map_err(Failure::runtime),
         Command::Compare(args) => compare::run::run(&args).map_err(Failure::runtime),
+        Command::Evil(args) => evil::run::run(&args).map_err(Failure::runtime),
         Command::Schema => {
             print!("{}", schema());
             Ok(ExitCode::SUCCESS)
