@@ -73,8 +73,9 @@ pub struct Options {
     /// Compression of what is sent.
     pub compression: Compression,
     /// How long librdkafka may try to deliver one record (`delivery.timeout.ms`). It looks for expired records once
-    /// a second, and once more for those that were on their way: a report comes up to 2 s later than this. So the
-    /// acknowledgement deadline, where the configuration is read, has to be at least 2 s longer.
+    /// a second, and once more for those that were on their way: a report comes up to 2 s later than this. Where
+    /// the acknowledgement deadline is not that much longer, a request can be answered (`delivery_unknown`) before the
+    /// reason is known.
     pub delivery_timeout: Duration,
     /// Largest record, key and value together, in bytes. `message.max.bytes` is this and the protocol's overhead.
     /// Above 1,000,000 the brokers' or the topic's own limit (1 MiB by default) has to grow too.
