@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use millrun_sinks::{file, null};
 
+use super::error::Place;
 use super::origins;
 use super::reader::{Reader, Section};
 use super::reference::Reference;
@@ -16,6 +17,7 @@ use super::settings::{
 mod effective;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod rules;
 
 pub(super) use effective::effective;
 
@@ -32,7 +34,6 @@ pub(super) fn settings(reader: &mut Reader) -> (Settings, Vec<String>) {
     let all_sinks = sinks(reader, &batch, &ack, &limits);
     let routes = routes(reader, &all_sinks, &server);
     let (sinks, routes, warnings) = used_sinks(all_sinks, routes);
-    between(reader, &server, &limits, &batch);
     let settings = Settings {
         routes,
         cors: cors(reader),
@@ -44,6 +45,7 @@ pub(super) fn settings(reader: &mut Reader) -> (Settings, Vec<String>) {
         ack,
         sinks,
     };
+    rules::check(reader, &settings);
     (settings, warnings)
 }
 
@@ -193,6 +195,17 @@ fn log(reader: &mut Reader) -> Log {
             format!("is no filter ({error}): write info, debug, or info,millrun::lane=debug"),
         );
     }
+    // A word that is no level is a target to the filter, which would then let everything of that name pass.
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let words = level.split(',').map(str::trim).filter(|word| !word.contains(['=', '[', ':']));
+    if let Some(word) = words.filter(|word| !word.is_empty()).find(|word| !levels.contains(word)) {
+        let near = super::reader::nearest(word, levels.iter().copied());
+        reader.fail(
+            &section,
+            "level",
+            format!("{word:?} is no level{near}; there are: {}", levels.join(", ")),
+        );
+    }
     let formats = [("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)];
     Log { level, format: reader.choice(&section, "format", &formats) }
 }
@@ -211,6 +224,7 @@ fn sinks(reader: &mut Reader, batch: &Batch, ack: &Ack, limits: &Limits) -> Vec<
         // The kind decides which template the other keys follow.
         let kind = reader.optional_text(&Section::named("sink", &name, "none"), "kind");
         let section = Section::named("sink", &name, Reference::template("sink", kind.as_deref()));
+        let errors = reader.errors.len();
         let own = match kind.as_deref() {
             Some("file") => Some(SinkKind::File(file_options(reader, &section, limits))),
             Some("null") => Some(SinkKind::Null(null::Options {})),
@@ -222,6 +236,9 @@ fn sinks(reader: &mut Reader, batch: &Batch, ack: &Ack, limits: &Limits) -> Vec<
             }
         };
         let _ = ack;
+        if let Some(kind) = own.as_ref().filter(|_| reader.errors.len() == errors) {
+            check_sink(reader, &section, kind);
+        }
         let key = reader.choice(&section, "key", &KEYS);
         let linger = match reader.leaf(&section, "linger_ms") {
             Some(_) => reader.ms(&section, "linger_ms", 0..=60_000),
@@ -232,6 +249,19 @@ fn sinks(reader: &mut Reader, batch: &Batch, ack: &Ack, limits: &Limits) -> Vec<
         }
     }
     sinks
+}
+
+/// What the sink itself would refuse when it is opened.
+fn check_sink(reader: &mut Reader, section: &Section, kind: &SinkKind) {
+    let problems = match kind {
+        SinkKind::Null(_) => Vec::new(),
+        SinkKind::File(options) => file::problems(options),
+        #[cfg(feature = "kafka")]
+        SinkKind::Kafka(options) => millrun_sinks::kafka::problems(options),
+    };
+    for error in problems {
+        reader.fail(section, &error.key, error.problem);
+    }
 }
 
 fn refuse_kind(reader: &mut Reader, section: &Section, kind: Option<&str>) {
@@ -281,7 +311,20 @@ fn routes(reader: &mut Reader, sinks: &[Sink], server: &Server) -> Vec<Route> {
         }
         let protocol = reader.choice(&section, "protocol", &[("clickstream", Protocol::Clickstream)]);
         let ack = acknowledgement(reader, &section);
-        let sink_name = reader.text(&section, "sink", "the name of a [sink.<name>]");
+        // A route that names no sink takes the only one.
+        let written = reader
+            .tree
+            .leaves
+            .get(&section.leaf_path("sink"))
+            .is_some_and(|leaf| leaf.place != Place::Default);
+        let only = sinks.first().filter(|_| sinks.len() == 1 && !written);
+        let sink_name = match only {
+            Some(only) => {
+                reader.leaf(&section, "sink");
+                only.name.clone()
+            }
+            None => reader.text(&section, "sink", "the name of a [sink.<name>]"),
+        };
         let sink = sinks.iter().position(|sink| sink.name == sink_name);
         if sink.is_none() && !sink_name.is_empty() && !reader.tree.has_table(&["sink", &sink_name]) {
             let names: Vec<_> = sinks.iter().map(|sink| sink.name.as_str()).collect();
@@ -328,26 +371,4 @@ fn used_sinks(sinks: Vec<Sink>, mut routes: Vec<Route>) -> (Vec<Sink>, Vec<Route
         kept.push(sink);
     }
     (kept, routes, warnings)
-}
-
-/// Rules between sections.
-fn between(reader: &mut Reader, server: &Server, limits: &Limits, batch: &Batch) {
-    let section = Section::fixed("limits");
-    let largest =
-        crate::shard::buffer::BufferPool::block_bytes(limits.head_bytes_max + limits.body_bytes_max);
-    let shards = usize::from(server.shards.unwrap_or(1));
-    if limits.body_memory_bytes / shards < largest {
-        let problem = format!(
-            "is too small: each of {shards} shard(s) needs {largest} for one head and body of the largest size; at least {}",
-            largest * shards
-        );
-        reader.fail(&section, "body_memory_bytes", problem);
-    }
-    if batch.count < 2 {
-        reader.fail(
-            &Section::fixed("batch"),
-            "count",
-            "must be at least 2: one to fill while one is under way",
-        );
-    }
 }

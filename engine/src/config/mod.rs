@@ -92,6 +92,12 @@ fn embedded_for(user: &Tree, reference: &Reference) -> Tree {
             tree.tables.retain(|(path, _)| path[0] != section);
         }
     }
+    // A sink of another kind shares nothing with the embedded one of its name.
+    for (name, _) in user.names("sink") {
+        if user.leaves.contains_key(["sink", &name, "kind"].map(str::to_owned).as_slice()) {
+            tree.leaves.retain(|path, _| !(path[0] == "sink" && path[1] == name));
+        }
+    }
     // The reference's places are not the user's: what is wrong with a default is a bug, not a line of theirs.
     for leaf in tree.leaves.values_mut() {
         leaf.place = Place::Default;

@@ -53,8 +53,10 @@ impl Section {
         self.path.iter().map(String::as_str).collect()
     }
 
-    fn leaf_path(&self, key: &str) -> Path {
-        self.path.iter().cloned().chain([key.to_owned()]).collect()
+    pub(super) fn leaf_path(&self, key: &str) -> Path {
+        // A sink may name a key of its table of raw properties, whose own name can have dots.
+        let inner = key.strip_prefix("properties.").map_or(vec![key], |key| vec!["properties", key]);
+        self.path.iter().cloned().chain(inner.into_iter().map(str::to_owned)).collect()
     }
 }
 

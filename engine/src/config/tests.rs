@@ -235,3 +235,59 @@ fn the_seed_systems_variables_are_checked() {
     let text = errors(file, &[("AWS_MSK_BROKERS", "b:1"), ("AWS_MSK_TOPIC", "t")]);
     assert!(text.contains("keep one of the two"), "{text}");
 }
+
+const KAFKA: &str = "[sink.k]\nkind = \"kafka\"\nbrokers = \"b:9092\"\ntopic = \"t\"\n";
+
+#[test]
+fn check_refuses_what_opening_the_sinks_would() {
+    for (file, says) in [
+        (format!("{KAFKA}[sink.k.properties]\nacks = \"1\"\n"), "acks"),
+        (format!("{KAFKA}[sink.k.properties]\n\"message.timeout.ms\" = \"5\"\n"), "delivery_timeout"),
+        (format!("{KAFKA}[sink.k.properties]\n\"enable.idempotence\" = \"false\"\n"), "enable.idempotence"),
+        (KAFKA.replace("b:9092", "a:9092;b"), "host:port"),
+        (KAFKA.replace("\"t\"", "\"a topic\""), "is no topic"),
+    ] {
+        let errors = errors(&file, &[]);
+        assert!(errors.contains(says), "{file}\n{errors}");
+        assert!(errors.contains("m.toml:"), "it has a line: {errors}");
+    }
+}
+
+#[test]
+fn a_route_takes_the_only_sink() {
+    let settings = settings(KAFKA, &[]);
+    assert!(matches!(settings.sinks[0].kind, SinkKind::Kafka(_)));
+    assert_eq!((settings.routes[0].path.as_str(), settings.sinks.len()), ("/collect", 1));
+    let two = errors(&format!("{KAFKA}{}", KAFKA.replace("[sink.k]", "[sink.l]")), &[]);
+    assert!(two.contains("there are: k, l"), "{two}");
+}
+
+#[test]
+fn an_embedded_name_with_another_kind_is_another_sink() {
+    let settings = settings(&KAFKA.replace("[sink.k]", "[sink.local]"), &[]);
+    assert!(matches!(settings.sinks[0].kind, SinkKind::Kafka(_)));
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    for (file, says) in [
+        ("[server]\nping_path = \"/health\"\n", "is taken"),
+        ("[admin]\nlisten = \"127.0.0.1:8088\"\n", "server.listen"),
+        ("[server]\ndrain_delay_ms = 23000\n", "ack.deadline_ms"),
+        ("[limits]\nbody_decoded_bytes_max = 65536\n", "limits.body_bytes_max"),
+        ("[sink.local]\nlinger_ms = 60000\n", "before their batch is sealed"),
+        (
+            "[route.a]\npath = \"/a\"\nsink = \"a\"\n[route.b]\npath = \"/b\"\nsink = \"b\"\n[sink.a]\nkind = \"file\"\ndir = \"/x\"\n[sink.b]\nkind = \"file\"\ndir = \"/x\"\n",
+            "sink.a already",
+        ),
+        ("[log]\nlevel = \"inof\"\n", "\"inof\" is no level"),
+        ("[route.collect]\npath = \"/a\\\"b\"\n", "RFC 3986"),
+    ] {
+        let errors = errors(file, &[]);
+        assert!(errors.contains(says), "{file}\n{errors}");
+    }
+    assert_eq!(
+        settings("[log]\nlevel = \"warn,millrun::lane=debug\"\n", &[]).log.level,
+        "warn,millrun::lane=debug"
+    );
+}

@@ -99,6 +99,12 @@ pub fn open_on<D: Disk>(
     FileSink::new(disk, options, Box::new(clock), random, wake)
 }
 
+/// What `open` would refuse about the options alone; nothing is opened.
+#[must_use]
+pub fn problems(options: &Options) -> Vec<OpenError> {
+    validate(options).err().into_iter().collect()
+}
+
 fn validate(options: &Options) -> Result<(), OpenError> {
     let wrong = |key: &str, value: String, problem: &str| {
         Err(OpenError { key: key.to_owned(), value, problem: problem.to_owned() })

@@ -79,6 +79,15 @@ pub(super) fn wrong_together(properties: &[Property], problem: &str) -> OpenErro
     }
 }
 
+/// Everything that [`properties`] would refuse.
+pub(super) fn problems(options: &Options) -> Vec<OpenError> {
+    let properties = options.properties.iter().filter_map(|(key, value)| {
+        refusal(key, value)
+            .map(|problem| Property::new(&format!("properties.{key}"), key, value).wrong(problem))
+    });
+    validate(options).err().into_iter().chain(properties).collect()
+}
+
 /// All properties of a producer, in the order in which they are set.
 ///
 /// # Errors

@@ -50,6 +50,12 @@ pub use check::check;
 pub use options::{Compression, Options, Sasl, SaslMechanism, Tls, is_secret};
 pub use sink::KafkaSink;
 
+/// All that `open` would refuse before it asks librdkafka; nothing is opened.
+#[must_use]
+pub fn problems(options: &Options) -> Vec<OpenError> {
+    config::problems(options)
+}
+
 /// Opens a `kafka` sink. Connects in the background: brokers that are down show in [`crate::Sink::health`].
 ///
 /// # Errors
