@@ -10,7 +10,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # Where fetched test servers are kept; shared between worktrees when set outside.
 export MILLRUN_TOOLS ?= $(CURDIR)/.tools
 
-.PHONY: help run setup setup-test test test-unit test-e2e test-loom test-fuzz-seeds lint fmt
+.PHONY: help run setup setup-test test test-unit test-e2e test-loom test-fuzz-seeds perf-check perf-micro lint fmt
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,11 +22,11 @@ setup: ## Install what building needs (only what is missing)
 	@tests/setup/packages.sh build
 
 setup-test: ## Install what the tests need as well, and fetch the servers they run against
-	@tests/setup/packages.sh build test
+	@tests/setup/packages.sh build test perf
 	@if [ -e tests/setup/kafka.sh ]; then bash tests/setup/kafka.sh; fi
 
 test: setup-test ## Run everything; the last line has the counts
-	@tests/setup/test.sh fmt lint unit loom e2e fuzz-seeds
+	@tests/setup/test.sh fmt lint unit loom e2e fuzz-seeds perf
 
 test-unit: setup ## Unit and property tests of all packages
 	@tests/setup/test.sh unit
@@ -39,6 +39,14 @@ test-loom: setup ## Every interleaving of what is lock-free and ours
 
 test-fuzz-seeds: setup ## Replay the fuzzers' seed corpus
 	@tests/setup/test.sh fuzz-seeds
+
+perf-check: setup-test ## Count what a request costs, against perf/budgets.toml
+	@tests/setup/test.sh perf
+
+perf-micro: setup ## Micro-benchmarks of the pure core: by wall clock, and by instructions
+	@tests/setup/packages.sh perf
+	@tests/setup/perf.sh
+	@GUNGRAUN_RUNNER="$(MILLRUN_TOOLS)/bin/gungraun-runner" cargo bench --package micro
 
 lint: setup ## Formatting and clippy, warnings are errors
 	@tests/setup/test.sh fmt lint

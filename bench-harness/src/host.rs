@@ -5,7 +5,7 @@ use std::fs;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is known about this host. Nothing that names it or its owner beyond its hostname.
+/// What is known about this host. Nothing that names it or its owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// Kernel name and release.

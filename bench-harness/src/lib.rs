@@ -10,6 +10,7 @@
 //! ```
 
 pub mod audit;
+pub mod cli;
 pub mod compare;
 pub mod evil;
 pub mod host;

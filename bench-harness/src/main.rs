@@ -1,3 +1,7 @@
 //! The `bench-harness` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bench_harness::cli::main()
+}

@@ -16,7 +16,7 @@ pub const VERSION: u32 = 1;
 /// One run of load against one target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LoadResult {
-    /// [`VERSION`].
+    /// The version of this form: 1.
     pub version: u32,
     /// `bench-harness` and its version.
     pub tool: String,
@@ -124,7 +124,7 @@ pub struct KindResult {
     pub latency: Distribution,
 }
 
-/// One second of the run, by planned send time.
+/// One second of the run: requests by planned send time, answers by their arrival.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Second {
     /// Counted from the start, 0 first.

@@ -9,25 +9,28 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant, SystemTime};
 
 use millrun_sinks::OpenError;
 
 use crate::admin;
-use crate::batch::{Feed, FeedLimits};
-use crate::config::{Driver, Loaded, Settings, Sink, SinkKind};
+use crate::batch::FeedLimits;
+use crate::config::{Loaded, Settings, Sink, SinkKind};
 use crate::handoff::{LaneQueue, ReturnRing};
 use crate::host::Host;
 use crate::lane::thread::{LaneHandle, LaneThread, StartError as LaneStartError};
 use crate::lane::{Gate, LaneLimits, LanePort};
 use crate::memory::{Available, Demand, DoesNotFit, Plan};
 use crate::observe::{MemoryShare, Metrics, Phase, PhaseCell, Shape};
-use crate::protocol;
+use crate::shard::Sockets;
 use crate::shard::driver::{self, Choice};
-use crate::shard::{RouteState, Shard, ShardParts, Sockets};
 
 mod listen;
+mod shard_start;
 mod signals;
+
+use shard_start::ShardStart;
 
 pub use listen::ListenError;
 
@@ -121,6 +124,7 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
 
     let (tell, ended) = tokio::sync::mpsc::unbounded_channel();
     let pin = host.pins(shards);
+    let seats = Arc::new(AtomicUsize::new(0));
     let mut threads = Vec::new();
     for (number, (listener, (ring, wire))) in (0..shards).zip(listeners.into_iter().zip(returns)) {
         let start = ShardStart {
@@ -129,7 +133,8 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
             cpu: pin.then(|| host.cpus_allowed[usize::from(number)]),
             settings: settings.clone(),
             phase: phase.clone(),
-            connections_max: (plan.connections_max / usize::from(shards)).max(1),
+            connections_max: plan.connections_max,
+            seats: seats.clone(),
             body_memory_bytes: settings.limits.body_memory_bytes / usize::from(shards),
             metrics: metrics.clone(),
             ports: ports.clone(),
@@ -209,26 +214,24 @@ fn start_lanes(
             metrics: metrics.lane_recorder(usize::from(number)).expect("each lane is made once"),
             epoch,
         };
-        lanes.push(open_lane(thread, sink, settings.ack.deadline + Duration::from_secs(1))?);
+        lanes.push(open_lane(thread, sink)?);
         ports.push(port);
     }
     Ok((ports, lanes))
 }
 
 /// The one place that knows which kinds of sink there are.
-fn open_lane(thread: LaneThread, sink: &Sink, stop_by: Duration) -> Result<LaneHandle, LaneStartError> {
+fn open_lane(thread: LaneThread, sink: &Sink) -> Result<LaneHandle, LaneStartError> {
     use crate::lane::thread::start;
     match sink.kind.clone() {
         SinkKind::Null(options) => {
-            start(thread, stop_by, move |wake| Ok::<_, OpenError>(millrun_sinks::null::open(&options, wake)))
+            start(thread, move |wake| Ok::<_, OpenError>(millrun_sinks::null::open(&options, wake)))
         }
-        SinkKind::File(options) => start(thread, stop_by, move |wake| {
-            millrun_sinks::file::open(&options, std::time::SystemTime::now, wake)
-        }),
+        SinkKind::File(options) => {
+            start(thread, move |wake| millrun_sinks::file::open(&options, std::time::SystemTime::now, wake))
+        }
         #[cfg(feature = "kafka")]
-        SinkKind::Kafka(options) => {
-            start(thread, stop_by, move |wake| millrun_sinks::kafka::open(&options, wake))
-        }
+        SinkKind::Kafka(options) => start(thread, move |wake| millrun_sinks::kafka::open(&options, wake)),
     }
 }
 
@@ -239,12 +242,18 @@ fn feed_limits(settings: &Settings, lanes: &[LaneHandle]) -> Vec<(String, FeedLi
         records_max: settings.batch.records_max,
         count: settings.batch.count,
         large_count: settings.batch.large_count,
-        record_bytes_max: lane.capabilities.record_bytes_max.min(settings.limits.record_bytes_max),
+        record_bytes_max: record_bytes_max(settings).min(lane.capabilities.record_bytes_max),
         linger: sink.linger,
         deadline: settings.ack.deadline,
         gathers: gathers(&sink.kind),
     };
     settings.sinks.iter().zip(lanes).map(|(sink, lane)| (sink.name.clone(), limits(sink, lane))).collect()
+}
+
+/// The longest record that can be taken: without arenas of their own for large ones, what an ordinary one holds.
+fn record_bytes_max(settings: &Settings) -> usize {
+    let limit = settings.limits.record_bytes_max;
+    if settings.batch.large_count == 0 { limit.min(settings.batch.arena_bytes - 1) } else { limit }
 }
 
 /// Kinds whose every call wakes threads and makes a request: some 100 us of CPU time, however few records it holds.
@@ -297,56 +306,8 @@ fn start_admin(
     admin::start(address, state).map(Some).map_err(|source| StartError::Admin { address, source })
 }
 
-/// What a shard's thread is given; it makes the rest itself, so that its memory is its own.
-struct ShardStart {
-    number: u16,
-    driver: Driver,
-    cpu: Option<usize>,
-    settings: Arc<Settings>,
-    phase: Arc<PhaseCell>,
-    connections_max: usize,
-    body_memory_bytes: usize,
-    metrics: Arc<Metrics>,
-    ports: Vec<Arc<LanePort>>,
-    feeds: Vec<FeedLimits>,
-    sockets: Sockets,
-    epoch: Instant,
-}
-
-impl ShardStart {
-    fn run(self) -> std::io::Result<usize> {
-        if let Some(cpu) = self.cpu
-            && let Err(error) = crate::host::pin_to(cpu)
-        {
-            tracing::warn!(shard = self.number, cpu, %error, "the shard is not pinned to its CPU");
-        }
-        let stop_by = self.settings.server.drain_deadline.saturating_sub(self.settings.server.drain_delay);
-        let now = Instant::now();
-        let routes = self.settings.routes.iter().map(|route| RouteState {
-            path: route.path.as_bytes().into(),
-            protocol: protocol::of(route.protocol),
-            sink: route.sink,
-            ack: route.ack,
-            key: self.settings.sinks[route.sink].key,
-        });
-        let shard = Shard::new(ShardParts {
-            routes: routes.collect(),
-            phase: self.phase,
-            connections_max: self.connections_max,
-            body_memory_bytes: self.body_memory_bytes,
-            metrics: self.metrics.shard_recorder(usize::from(self.number)).expect("each shard is made once"),
-            lanes: self.ports,
-            feeds: self.feeds.into_iter().map(|limits| Feed::new(limits, now)).collect(),
-            epoch: self.epoch,
-            settings: self.settings,
-        });
-        let serve = crate::shard::run(shard, self.sockets, stop_by);
-        match self.driver {
-            Driver::Epoll => driver::epoll_runtime()?.block_on(serve),
-            Driver::Auto | Driver::IoUring => driver::io_uring_runtime()?.block_on(serve),
-        }
-    }
-}
+/// Lanes end this long before the drain's deadline, so that the end is an orderly one.
+const LANE_LEAD: Duration = Duration::from_millis(300);
 
 impl Engine {
     /// Serves until SIGTERM or SIGINT, then drains. Returns true when everything was delivered or answered.
@@ -363,6 +324,7 @@ impl Engine {
 
     fn stop(mut self, patient: bool) -> bool {
         let server = &self.settings.server;
+        let drain_by = Instant::now() + server.drain_deadline;
         self.phase.advance(Phase::Draining);
         if patient && !server.drain_delay.is_zero() {
             tracing::info!(
@@ -372,6 +334,8 @@ impl Engine {
             signals::wait_or(&mut self.ended, server.drain_delay);
         }
         self.phase.advance(Phase::Stopped);
+        // Whatever blocks a thread from here on (a disk that does not answer), the process ends in time.
+        let watchdog = signals::end_process_at(drain_by);
         tracing::info!("stopping: finishing what was taken");
         let mut unanswered = 0;
         for shard in self.shards {
@@ -384,11 +348,13 @@ impl Engine {
                 Err(_) => unanswered += 1,
             }
         }
-        self.lanes.iter().for_each(LaneHandle::stop);
+        let left = drain_by.saturating_duration_since(Instant::now()).saturating_sub(LANE_LEAD);
+        self.lanes.iter().for_each(|lane| lane.stop(left));
         let undecided: usize = self.lanes.into_iter().map(LaneHandle::join).sum();
         if let Some(admin) = self.admin {
             admin.stop();
         }
+        drop(watchdog);
         if unanswered + undecided == 0 {
             tracing::info!("stopped: every request was answered, every batch decided");
         } else {

@@ -58,3 +58,7 @@ pub const TURNED_AWAY_MAX: usize = 64;
 /// Records in one linger from which on a feed counts as busy and gathers. A batch costs its sink some 100 us of CPU
 /// time however few records it holds (wake-ups, a request to the broker): below this, answering at once is worth more.
 pub const BUSY_RECORDS: usize = 16;
+
+/// How many times larger a connection's buffer becomes when a body has filled it. What was read is copied then: for a
+/// long body a third of it, once more.
+pub const BODY_BUFFER_GROWTH: usize = 4;

@@ -78,9 +78,15 @@ e2e() {
 
 fuzz-seeds() { tests fuzz-seeds tests/setup/fuzz-seeds.sh; }
 
+# The release binary, since that is what is deployed. Counts, not times: see perf/README.md.
+perf() {
+    check build-perf cargo build --release --package millrun --bin millrun --quiet
+    tests perf cargo run --package perf-check --quiet -- --binary "$target/release/millrun"
+}
+
 for group in "$@"; do
     case "$group" in
-        fmt | lint | unit | loom | e2e | fuzz-seeds) "$group" ;;
+        fmt | lint | unit | loom | e2e | fuzz-seeds | perf) "$group" ;;
         *) echo "test.sh: no group is named '$group'" >&2; exit 2 ;;
     esac
 done

@@ -47,6 +47,17 @@ pub enum Pace {
     Closed(Duration),
 }
 
+impl Pace {
+    /// How long requests are sent.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        match self {
+            Self::Open(schedule) => schedule.duration(),
+            Self::Closed(length) => *length,
+        }
+    }
+}
+
 /// One run of load.
 #[derive(Clone, Debug)]
 pub struct LoadPlan {

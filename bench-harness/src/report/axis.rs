@@ -13,6 +13,9 @@ pub enum Scale {
     Quantile,
 }
 
+/// A curve must not lie on the edge of its plot.
+const HEADROOM: f64 = 1.04;
+
 /// What the numbers on an axis are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -66,8 +69,8 @@ impl Axis {
         }
         let (low, high) = match self.scale {
             // From zero: a cut-off axis makes small differences look large.
-            Scale::Linear => (low.min(0.0), if high > 0.0 { round_up(high) } else { 1.0 }),
-            Scale::Log => (round_down(low), round_up(high)),
+            Scale::Linear => (low.min(0.0), if high > 0.0 { round_up(high * HEADROOM) } else { 1.0 }),
+            Scale::Log => (round_down(low), round_up(high * HEADROOM)),
             Scale::Quantile => (0.0, high),
         };
         let from = self.lowest.unwrap_or(low);
@@ -152,6 +155,13 @@ impl Span {
         Some(((at(value) - at(self.from)) / (at(self.to) - at(self.from))).clamp(0.0, 1.0))
     }
 
+    /// The quantile near `place` (0 to 1) that can be said in few digits.
+    pub(super) fn round_quantile(&self, place: f64) -> f64 {
+        let rest = 1.0 - self.value(place);
+        let digits = power_of_ten(rest) / 10.0;
+        1.0 - (rest / digits).round() * digits
+    }
+
     /// The value that stands at `place` (0 to 1).
     pub(super) fn value(&self, place: f64) -> f64 {
         let (from, to) = (self.scale.transform(self.from), self.scale.transform(self.to));
@@ -173,9 +183,9 @@ pub(super) struct Tick {
 
 /// The smallest step (1, 2 or 5 times a power of ten; for time also parts of minutes and hours) with at most `wanted` ticks.
 fn linear_step(length: f64, wanted: usize, unit: Unit) -> f64 {
+    const TIMES: [f64; 11] = [10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0];
     #[allow(clippy::cast_precision_loss, reason = "a handful of ticks")]
     let least = length / (wanted.max(2) - 1) as f64;
-    const TIMES: [f64; 11] = [10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0];
     let time =
         (unit == Unit::Time && least > 5.0).then(|| TIMES.into_iter().find(|&step| step >= least)).flatten();
     time.unwrap_or_else(|| {
@@ -255,12 +265,13 @@ fn round_down(value: f64) -> f64 {
         .unwrap_or(value)
 }
 
-/// A quantile in percent with all its nines: `99.99 %`.
+/// A quantile in percent with two digits of what is missing to all: `99 %`, `99.9 %`, `99.88 %`.
 fn percent(quantile: f64) -> String {
     let nines = -(1.0 - quantile.min(1.0 - 1e-9)).log10();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most nine")]
-    let places = (nines - 2.0 - 1e-6).ceil().max(0.0) as usize;
+    let places = (nines + 1e-6).floor().max(0.0) as usize;
     let text = format!("{:.places$}", quantile * 100.0);
+    let text = if places > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     format!("{text} %")
 }
 

@@ -10,8 +10,8 @@ fn labels(axis: &Axis, values: &[f64], wanted: usize) -> Vec<String> {
 fn a_linear_axis_begins_at_zero_and_has_round_ticks() {
     let axis = Axis::new("", Scale::Linear, Unit::Number);
     assert_eq!(labels(&axis, &[930.0, 1010.0], 5), ["0", "500", "1,000", "1,500"]);
-    assert_eq!(labels(&axis, &[0.3], 5), ["0.0", "0.1", "0.2", "0.3"]);
-    assert_eq!(labels(&axis, &[], 5), ["0.0", "0.5", "1.0"].map(str::to_owned).to_vec());
+    assert_eq!(labels(&axis, &[0.3], 5), ["0.0", "0.1", "0.2", "0.3", "0.4"]);
+    assert_eq!(labels(&axis, &[], 5), ["0.0", "0.5", "1.0", "1.5"]);
 }
 
 #[test]
@@ -53,8 +53,8 @@ proptest! {
         let step = ticks[1].at - ticks[0].at;
         let digit = step / 10_f64.powf(step.log10().floor() + 1e-9);
         prop_assert!([1.0, 2.0, 5.0, 10.0].iter().any(|round| (digit - round).abs() < 1e-3), "{digit}");
-        for (n, tick) in ticks.iter().enumerate() {
-            prop_assert!((tick.at - ticks[0].at - step * n as f64).abs() < step * 1e-6);
+        for (tick, n) in ticks.iter().zip(0_u32..) {
+            prop_assert!((tick.at - ticks[0].at - step * f64::from(n)).abs() < step * 1e-6);
             prop_assert!((0.0..=1.0).contains(&span.place(tick.at).unwrap()));
         }
         prop_assert!(span.to >= high * (1.0 - 1e-9));

@@ -14,6 +14,9 @@ pub const STYLE: &str = include_str!("curve.css");
 /// How many colours there are; more series begin again with the first.
 pub const COLOURS: u8 = 6;
 
+/// The colour of what is not a result: a plan, a limit.
+pub const NEUTRAL: u8 = COLOURS;
+
 /// How a line is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stroke {
@@ -58,10 +61,10 @@ impl Series {
         Self { label: label.into(), points, colour: 0, stroke: Stroke::Solid, form: Form::Line }
     }
 
-    /// The colour, by its number below [`COLOURS`].
+    /// The colour, by its number, which begins again at [`COLOURS`]; or [`NEUTRAL`].
     #[must_use]
     pub fn colour(self, colour: u8) -> Self {
-        Self { colour: colour % COLOURS, ..self }
+        Self { colour: if colour == NEUTRAL { NEUTRAL } else { colour % COLOURS }, ..self }
     }
 
     /// The stroke.
@@ -78,7 +81,11 @@ impl Series {
 
     /// The y at `x`: of the last point not behind it for steps and on quantile axes, else only of a point right there.
     fn at(&self, x: f64, scale: Scale) -> Option<f64> {
-        let behind = self.points.partition_point(|point| point.0 <= x);
+        let behind = self.points.partition_point(|point| match scale {
+            // A step of a distribution begins right behind the share of the smaller values: at that share it is theirs.
+            Scale::Quantile => point.0 <= 0.0 || point.0 < x - 1e-12,
+            _ => point.0 <= x,
+        });
         let (px, py) = *self.points.get(behind.checked_sub(1)?)?;
         let holds = match self.form {
             _ if scale == Scale::Quantile => true,
@@ -166,14 +173,17 @@ impl Chart {
     /// The chart as an element of an HTML page that has [`STYLE`]. `id` is unique in the page.
     #[must_use]
     pub fn inline(&self, size: Size, id: &str) -> String {
-        svg::draw(self, size, id, "")
+        svg::draw(self, size, id, "", 0.0)
     }
 
     /// The chart as an SVG file, style included.
     #[must_use]
     pub fn standalone(&self) -> String {
-        let style = format!("<style>{STYLE}</style><rect class=\"paper\" width=\"100%\" height=\"100%\"/>");
-        let mut file = svg::draw(self, Size::Wide, "chart", &style);
+        const MARGIN: f64 = 14.0;
+        let paper =
+            format!("<rect class=\"paper\" x=\"-{MARGIN}\" y=\"-{MARGIN}\" width=\"100%\" height=\"100%\"/>");
+        let style = format!("<style>{STYLE}</style>{paper}");
+        let mut file = svg::draw(self, Size::Wide, "chart", &style, MARGIN);
         file.push('\n');
         file
     }
@@ -199,7 +209,10 @@ impl Chart {
         let span = self.x_span();
         let places: Vec<f64> = if self.x.scale == Scale::Quantile {
             #[allow(clippy::cast_precision_loss, reason = "few")]
-            (0..most).map(|n| span.value(n as f64 / most as f64)).collect()
+            let mut places: Vec<f64> =
+                (0..most).map(|n| span.round_quantile(n as f64 / most as f64)).collect();
+            places.dedup_by(|a, b| (*a - *b).abs() < 1e-12);
+            places
         } else {
             let mut places: Vec<f64> =
                 self.series.iter().flat_map(|s| s.points.iter().map(|p| p.0)).collect();

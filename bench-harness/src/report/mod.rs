@@ -16,10 +16,10 @@ mod decimate;
 pub mod page;
 pub mod picture;
 mod plan;
-// pub mod progress;
+pub mod progress;
 pub mod quantity;
 pub mod schema;
-// pub mod summary;
+pub mod summary;
 mod svg;
 mod table;
 

@@ -58,12 +58,21 @@ fn lead(label: &str, result: &LoadResult, several: bool) -> String {
     let label = if several { format!("<strong>{}</strong>: ", escape(label)) } else { String::new() };
     let of = &result.plan;
     format!(
-        "<p class=\"lead\">{label}{} of <em>{}</em> to <code>{}</code> over {} connections, started {}</p>",
+        "<p class=\"lead\">{label}{} of <em>{}</em> to <code>{}</code> over {} connections, <span>started {}</span></p>",
         escape(&plan::pace(of)),
         escape(&of.workload),
         escape(&of.target),
         quantity::count(of.connections.into()),
-        escape(&result.started_at)
+        escape(&moment(&result.started_at))
+    )
+}
+
+/// An RFC 3339 time in UTC, to the second, as people write it; anything else as it is.
+fn moment(rfc3339: &str) -> String {
+    let parts = rfc3339.strip_suffix('Z').and_then(|rest| rest.split_once('T'));
+    parts.map_or_else(
+        || rfc3339.to_owned(),
+        |(day, time)| format!("{day} {} UTC", time.split('.').next().unwrap_or(time)),
     )
 }
 
@@ -71,9 +80,9 @@ fn warning(label: &str, result: &LoadResult, several: bool) -> String {
     let Some(reason) = &result.generator.bottleneck else {
         return String::new();
     };
-    let label = if several { format!("{}: ", escape(label)) } else { String::new() };
+    let these = if several { format!("{}: these", escape(label)) } else { "These".into() };
     format!(
-        "<div class=\"warning\" role=\"alert\"><strong>{label}these numbers are the generator’s, not the target’s.</strong> {}</div>",
+        "<div class=\"warning\" role=\"alert\"><strong>{these} numbers are the generator’s, not the target’s.</strong> {}</div>",
         escape(reason)
     )
 }
@@ -91,7 +100,7 @@ fn tiles(results: &[Labelled<'_>]) -> String {
         let due = if picture::is_open(result) { totals.planned } else { totals.sent };
         let failed = totals.failed + totals.unsent;
         let planned = plan::rate(result)
-            .map_or_else(|| "closed loop".into(), |rate| format!("of {} planned", quantity::number(rate)));
+            .map_or_else(|| "closed loop".into(), |rate| format!("of {}/s planned", quantity::number(rate)));
         if results.len() > 1 {
             put(
                 &mut tiles,
@@ -105,11 +114,11 @@ fn tiles(results: &[Labelled<'_>]) -> String {
         tiles.push_str("<dl class=\"tiles\">");
         let failures = format!("{} of {}", quantity::share(failed, due), quantity::count(due));
         for (name, value, note, bad) in [
-            ("succeeded per second", quantity::number(totals.succeeded_per_s), planned, false),
+            ("achieved rate", format!("{}/s", quantity::number(totals.succeeded_per_s)), planned, false),
             ("failed or never sent", quantity::count(failed), failures, failed > 0),
             ("median latency", latency(result.latency.p50_us), String::new(), false),
-            ("99 %", latency(result.latency.p99_us), String::new(), false),
-            ("99.9 %", latency(result.latency.p999_us), String::new(), false),
+            ("99th percentile", latency(result.latency.p99_us), String::new(), false),
+            ("99.9th percentile", latency(result.latency.p999_us), String::new(), false),
             ("slowest", latency(result.latency.max_us), String::new(), false),
         ] {
             let class = if bad { " class=\"bad\"" } else { "" };
@@ -247,6 +256,13 @@ mod tests {
         let page = page("A run", &[("run", &result)]);
         let warning = page.find("role=\"alert\"").unwrap();
         assert!(warning < page.find("class=\"tiles\"").unwrap() && page.contains("busy 99 %"));
+    }
+
+    #[test]
+    fn a_moment_is_told_to_the_second() {
+        assert_eq!(moment("2026-11-23T08:01:02.293915475Z"), "2026-11-23 08:01:02 UTC");
+        assert_eq!(moment("2026-11-23T08:01:02Z"), "2026-11-23 08:01:02 UTC");
+        assert_eq!(moment("yesterday"), "yesterday");
     }
 
     #[test]

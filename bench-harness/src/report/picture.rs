@@ -2,7 +2,7 @@
 
 use crate::latency::Distribution;
 use crate::report::axis::{Axis, Scale, Unit};
-use crate::report::curve::{Chart, Form, Series, Stroke};
+use crate::report::curve::{Chart, Form, NEUTRAL, Series, Stroke};
 use crate::report::quantity;
 use crate::result::{LoadResult, Second};
 
@@ -58,16 +58,17 @@ pub fn throughput(results: &[Labelled<'_>]) -> Chart {
         time(results),
         Axis::new("requests per second", Scale::Linear, Unit::Number),
     );
+    let one_plan = results.windows(2).all(|pair| pair[0].1.plan.schedule == pair[1].1.plan.schedule);
     for (&(label, result), colour) in results.iter().zip(0_u8..) {
+        if is_open(result) && !(one_plan && colour > 0) {
+            let name = if one_plan { "planned".into() } else { name(results, label, "planned") };
+            let planned = Series::new(name, seconds(result, |second| second.planned));
+            let colour = if one_plan { NEUTRAL } else { colour };
+            chart = chart.with(planned.colour(colour).stroke(Stroke::Dashed).form(Form::Steps(1.0)));
+        }
         let succeeded =
             Series::new(name(results, label, "succeeded"), seconds(result, |second| second.succeeded));
         chart = chart.with(succeeded.colour(colour).form(Form::Steps(1.0)));
-        if is_open(result) {
-            let planned =
-                Series::new(name(results, label, "planned"), seconds(result, |second| second.planned));
-            let colour = if results.len() == 1 { VERMILION } else { colour };
-            chart = chart.with(planned.colour(colour).stroke(Stroke::Dashed).form(Form::Steps(1.0)));
-        }
     }
     chart.height(300.0)
 }
@@ -85,12 +86,16 @@ pub fn failures(results: &[Labelled<'_>]) -> Option<Chart> {
         Axis::new("failures per second", Scale::Linear, Unit::Number),
     );
     for (&(label, result), colour) in results.iter().zip(0_u8..) {
-        let colour = if results.len() == 1 { VERMILION } else { colour };
+        let (colour, stroke) =
+            if results.len() == 1 { (VERMILION, Stroke::Solid) } else { (colour, stroke(colour)) };
         let failed = Series::new(name(results, label, "failed"), seconds(result, |second| second.failed));
-        chart = chart.with(failed.colour(colour).stroke(stroke(colour)).form(Form::Area(1.0)));
+        chart = chart.with(failed.colour(colour).stroke(stroke).form(Form::Area(1.0)));
     }
     Some(chart.height(190.0))
 }
+
+/// A name, a value of every second, and the looks where there is one result.
+type Curve = (&'static str, fn(&Second) -> u64, u8, Stroke);
 
 /// Median, 99th percentile and maximum of each second.
 #[must_use]
@@ -107,7 +112,7 @@ pub fn latency_over_time(results: &[Labelled<'_>]) -> Chart {
         Axis::new("latency of the answers of each second", Scale::Log, Unit::Latency),
     );
     for (&(label, result), colour) in results.iter().zip(0_u8..) {
-        let curves: [(&str, fn(&Second) -> u64, u8, Stroke); 3] = [
+        let curves: [Curve; 3] = [
             ("maximum", |second| second.max_us, VERMILION, Stroke::Dotted),
             ("p99", |second| second.p99_us, BLUE, Stroke::Solid),
             ("p50", |second| second.p50_us, GREEN, Stroke::Dashed),
@@ -146,12 +151,19 @@ fn seconds(result: &LoadResult, value: impl Fn(&Second) -> u64) -> Vec<(f64, f64
     result.seconds.iter().map(|second| (f64::from(second.second), value(second) as f64)).collect()
 }
 
-/// All charts over time have the same axis, so that a moment stands at the same place in each.
+/// All charts over time have the same axis, so that a moment stands at the same place in each. It ends with the run,
+/// not with the last second that was begun: that one would look like a drop.
 fn time(results: &[Labelled<'_>]) -> Axis {
-    let ends = results.iter().filter_map(|(_, result)| result.seconds.last()).map(|last| last.second + 1);
-    Axis::new("time since the start", Scale::Linear, Unit::Time)
-        .from(0.0)
-        .to(f64::from(ends.max().unwrap_or(1)))
+    let ends = results.iter().filter_map(|(_, result)| {
+        let last = result.seconds.last()?;
+        Some(result.totals.elapsed_s.max(result.plan.seconds).min(f64::from(last.second + 1)))
+    });
+    let end = ends.fold(0.0, f64::max);
+    Axis::new("time since the start", Scale::Linear, Unit::Time).from(0.0).to(if end > 0.0 {
+        end
+    } else {
+        1.0
+    })
 }
 
 fn name(results: &[Labelled<'_>], label: &str, of: &str) -> String {
@@ -190,8 +202,34 @@ mod tests {
         for (quantile, us) in [(0.5, latency.p50_us), (0.99, latency.p99_us), (0.999, latency.p999_us)] {
             // A hair below, as a bucket's share ends where the next one's begins.
             let step = stairs.iter().rfind(|point| point.0 < quantile - 1e-9).unwrap();
-            assert_eq!(step.1 as u64, us, "{quantile}");
+            assert!((step.1 - f64::from(u32::try_from(us).unwrap())).abs() < 0.5, "{quantile}");
         }
+    }
+
+    #[test]
+    fn the_values_under_the_pointer_are_the_distributions() {
+        let result = sample::result();
+        let readings = percentiles(&[("a", &result)]).readings(300);
+        let mut seen = 0;
+        for (at, us) in [
+            ("50 %", result.latency.p50_us),
+            ("99 %", result.latency.p99_us),
+            ("99.9 %", result.latency.p999_us),
+        ] {
+            for reading in readings.iter().filter(|reading| reading.at == at) {
+                assert_eq!(reading.values[0].as_deref(), Some(super::us(us).as_str()), "{at}");
+                seen += 1;
+            }
+        }
+        assert!(seen >= 2, "{readings:?}");
+    }
+
+    #[test]
+    fn results_with_one_plan_show_it_once() {
+        let (one, mut other) = (sample::result(), sample::result());
+        assert_eq!(throughput(&[("a", &one), ("b", &other)]).series.len(), 3);
+        other.plan.schedule = Some(crate::schedule::Schedule::constant(500.0, 30.0));
+        assert_eq!(throughput(&[("a", &one), ("b", &other)]).series.len(), 4);
     }
 
     #[test]
@@ -209,6 +247,21 @@ mod tests {
         assert!(failures(&[("a", &result)]).is_some());
         result.seconds.iter_mut().for_each(|second| second.failed = 0);
         assert!(failures(&[("a", &result)]).is_none());
+    }
+
+    #[test]
+    fn time_ends_with_the_run() {
+        let mut result = sample::result();
+        let end = |result: &LoadResult| {
+            let readings = throughput(&[("a", result)]).readings(100);
+            readings.last().unwrap().place
+        };
+        let before = end(&result);
+        // Answers that came 4 ms after the planned end are in a second of their own: a sliver, not a second more.
+        result.seconds.push(Second { second: 30, succeeded: 1, ..Second::default() });
+        assert!(before < 1.0 && (end(&result) - 1.0).abs() < 1e-9);
+        let svg = throughput(&[("a", &result)]).inline(Size::Wide, "x");
+        assert!(svg.contains(">30 s<"), "{svg}");
     }
 
     #[test]

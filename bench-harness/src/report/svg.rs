@@ -15,8 +15,6 @@ use crate::report::axis::{Scale, Span, Tick};
 use crate::report::curve::{Chart, Form, Series, Size, Stroke, escape};
 use crate::report::decimate::decimate;
 
-/// Width of a character on average at the size of ticks and legends, generously.
-const CHARACTER: f64 = 6.7;
 const ROW: f64 = 20.0;
 
 impl Size {
@@ -47,24 +45,26 @@ impl Plot {
     }
 }
 
-/// The `<svg>` element; `first` is put before everything that is drawn.
-pub(super) fn draw(chart: &Chart, size: Size, id: &str, first: &str) -> String {
+/// The `<svg>` element; `first` is put before everything that is drawn, `margin` left free around it.
+pub(super) fn draw(chart: &Chart, size: Size, id: &str, first: &str, margin: f64) -> String {
     let (width, height) = (size.width(), chart.height);
     let (y_span, x_span) = (chart.y_span(), chart.x_span());
-    let y_ticks = chart.y.ticks(&y_span, if height < 200.0 { 4 } else { 7 });
+    let y_ticks = chart.y.ticks(&y_span, most_y_ticks(height));
     let x_ticks = chart.x.ticks(&x_span, if size == Size::Wide { 11 } else { 6 });
-    let longest =
-        y_ticks.iter().filter_map(|tick| tick.label.as_ref()).map(|label| label.chars().count()).max();
+    let widest = y_ticks.iter().filter_map(|tick| tick.label.as_deref()).map(text_width).fold(0.0, f64::max);
     let (legend, legend_height) = legend(&chart.series, width);
     let plot = Plot {
-        left: text_width(longest.unwrap_or(0)) + 12.0,
+        // The same for most charts, so that a moment stands at the same place in charts below one another.
+        left: (widest + 12.0).max(56.0),
         right: width - 14.0,
-        top: legend_height + ROW + 4.0,
+        top: legend_height + ROW + 8.0,
         bottom: height - 2.0 * ROW - 4.0,
         x: x_span,
         y: y_span,
     };
-    let mut out = head(chart, (width, height), id, &plot);
+    let view =
+        format!("{:.0} {:.0} {:.0} {:.0}", -margin, -margin, width + 2.0 * margin, height + 2.0 * margin);
+    let mut out = head(chart, &view, id, &plot);
     out.push_str(first);
     out.push_str(&legend);
     axes(&mut out, chart, &plot, &x_ticks, &y_ticks);
@@ -90,10 +90,10 @@ pub(super) fn draw(chart: &Chart, size: Size, id: &str, first: &str) -> String {
     out
 }
 
-fn head(chart: &Chart, (width, height): (f64, f64), id: &str, plot: &Plot) -> String {
+fn head(chart: &Chart, view: &str, id: &str, plot: &Plot) -> String {
     let id = escape(id);
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"curve\" viewBox=\"0 0 {width:.0} {height:.0}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"curve\" viewBox=\"{view}\" \
          data-plot=\"{:.1} {:.1} {:.1} {:.1}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\
          <title id=\"{id}-title\">{}</title><desc id=\"{id}-desc\">{}</desc>",
         plot.left,
@@ -128,7 +128,7 @@ fn axes(out: &mut String, chart: &Chart, plot: &Plot, x_ticks: &[Tick], y_ticks:
         let Some(x) = plot.x(tick.at) else { continue };
         put(out, format_args!("<path class=\"grid minor\" d=\"M{x:.1} {top:.1}V{bottom:.1}\"/>"));
         let Some(label) = &tick.label else { continue };
-        let half = text_width(label.chars().count()) / 2.0;
+        let half = text_width(label) / 2.0;
         let middle = x.min(right + 12.0 - half);
         // Where two labels would touch, the second is left out; its line stays.
         if middle - half >= free_from {
@@ -147,8 +147,8 @@ fn axes(out: &mut String, chart: &Chart, plot: &Plot, x_ticks: &[Tick], y_ticks:
     put(
         out,
         format_args!(
-            "<text class=\"label\" x=\"{left:.1}\" y=\"{:.1}\">{}</text>",
-            top - 10.0,
+            "<text class=\"label\" x=\"2\" y=\"{:.1}\">{}</text>",
+            top - 12.0,
             escape(&chart.y.label)
         ),
     );
@@ -168,18 +168,11 @@ fn draw_series(out: &mut String, series: &Series, scale: Scale, plot: &Plot) {
     let path = path(&points);
     if let Form::Area(_) = series.form {
         let base = plot.bottom;
-        let closed: String = points
-            .split(|point| point.1.is_none())
-            .filter(|run| !run.is_empty())
-            .map(|run| {
-                format!(
-                    "{}L{:.1} {base:.1}L{:.1} {base:.1}Z",
-                    self::path(run),
-                    run[run.len() - 1].0,
-                    run[0].0
-                )
-            })
-            .collect();
+        let mut closed = String::new();
+        for run in points.split(|point| point.1.is_none()).filter(|run| !run.is_empty()) {
+            let (first, last) = (run[0].0, run[run.len() - 1].0);
+            put(&mut closed, format_args!("{}L{last:.1} {base:.1}L{first:.1} {base:.1}Z", self::path(run)));
+        }
         put(out, format_args!("<path class=\"area c{colour}\" d=\"{closed}\"/>"));
     }
     put(
@@ -227,9 +220,8 @@ fn path(points: &[(f64, Option<f64>)]) -> String {
     let mut path = String::new();
     let mut begun = false;
     for (x, y) in points {
-        match y {
-            Some(y) => put(&mut path, format_args!("{}{x:.1} {y:.1}", if begun { 'L' } else { 'M' })),
-            None => {}
+        if let Some(y) = y {
+            put(&mut path, format_args!("{}{x:.1} {y:.1}", if begun { 'L' } else { 'M' }));
         }
         begun = y.is_some();
     }
@@ -243,7 +235,7 @@ fn legend(series: &[Series], width: f64) -> (String, f64) {
     }
     let (mut out, mut x, mut y) = (String::from("<g class=\"legend\">"), 2.0, 14.0);
     for series in series {
-        let room = SWATCH + text_width(series.label.chars().count()) + 14.0;
+        let room = SWATCH + text_width(&series.label) + 14.0;
         if x > 2.0 && x + room > width {
             (x, y) = (2.0, y + ROW);
         }
@@ -272,9 +264,20 @@ fn class(stroke: Stroke) -> &'static str {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "labels are short")]
-fn text_width(characters: usize) -> f64 {
-    characters as f64 * CHARACTER
+/// One for every 30 units of the plot.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
+fn most_y_ticks(height: f64) -> usize {
+    ((height - 80.0) / 30.0).max(4.0) as usize
+}
+
+/// How wide a text is at the size of ticks and legends, generously: the reader's font is not known.
+fn text_width(text: &str) -> f64 {
+    let width = |character| match character {
+        'm' | 'w' | 'M' | 'W' | '%' => 11.5,
+        'i' | 'l' | 'j' | 't' | 'f' | ' ' | '.' | ',' | ':' => 4.6,
+        _ => 7.4,
+    };
+    text.chars().map(width).sum()
 }
 
 fn put(out: &mut String, text: std::fmt::Arguments<'_>) {

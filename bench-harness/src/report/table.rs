@@ -3,12 +3,18 @@
 #![allow(clippy::cast_precision_loss, reason = "latencies and counts are below 2^52")]
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use crate::latency::Distribution;
 use crate::report::curve::escape;
 use crate::report::picture::{Labelled, is_open};
 use crate::report::{plan, quantity};
 use crate::result::LoadResult;
+
+/// A row's name, and what a result says in it.
+type Row = (&'static str, fn(&LoadResult) -> String);
+/// The same of a distribution, in µs.
+type LatencyRow = (&'static str, fn(&Distribution) -> f64);
 
 /// Rows of text under a heading; the first cell of a row names it.
 struct Table {
@@ -33,42 +39,50 @@ impl Table {
 
     fn html(&self) -> String {
         let class = if self.prose { "prose" } else { "numbers" };
-        let mut html = format!("<section><h2>{}</h2>", escape(self.caption));
+        let wide = if self.prose || self.head.len() > 3 { " class=\"broad\"" } else { "" };
+        let mut html = format!("<section{wide}><h2>{}</h2>", escape(self.caption));
         if !self.note.is_empty() {
-            html += &format!("<p class=\"note\">{}</p>", escape(self.note));
+            put(&mut html, format_args!("<p class=\"note\">{}</p>", escape(self.note)));
         }
-        html += &format!("<div class=\"scroll\"><table class=\"{class}\"><thead><tr>");
-        for cell in &self.head {
-            html += &format!("<th scope=\"col\">{}</th>", escape(cell));
-        }
-        html += "</tr></thead><tbody>";
-        for row in &self.rows {
-            html += "<tr>";
-            for (at, cell) in row.iter().enumerate() {
-                let cell = escape(cell);
-                html += &if at == 0 {
-                    format!("<th scope=\"row\">{cell}</th>")
-                } else {
-                    format!("<td>{cell}</td>")
-                };
+        put(&mut html, format_args!("<div class=\"scroll\"><table class=\"{class}\">"));
+        if !self.head.is_empty() {
+            html.push_str("<thead><tr>");
+            for cell in &self.head {
+                put(&mut html, format_args!("<th scope=\"col\">{}</th>", escape(cell)));
             }
-            html += "</tr>";
+            html.push_str("</tr></thead>");
+        }
+        html.push_str("<tbody>");
+        for row in &self.rows {
+            put(&mut html, format_args!("<tr><th scope=\"row\">{}</th>", escape(&row[0])));
+            for cell in &row[1..] {
+                put(&mut html, format_args!("<td>{}</td>", escape(cell)));
+            }
+            html.push_str("</tr>");
         }
         html + "</tbody></table></div></section>"
     }
 }
 
+fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing into a String can't fail.
+    let _infallible = out.write_fmt(text);
+}
+
 /// All of them, in the order of what readers ask first.
 pub(super) fn tables(results: &[Labelled<'_>]) -> String {
-    let mut tables = vec![latency(results), totals(results), outcomes(results)];
+    let mut tables = vec![latency(results), totals(results), outcomes(results), generator(results)];
     tables.extend(kinds(results));
-    tables.extend([generator(results), plans(results), hosts(results)]);
+    tables.extend([plans(results), hosts(results)]);
     tables.iter().map(Table::html).collect()
 }
 
-fn head(first: &str, results: &[Labelled<'_>]) -> Vec<String> {
-    let labels = results.iter().map(|(label, _)| (*label).to_owned());
-    std::iter::once(first.to_owned()).chain(labels).collect()
+/// One column per result, and no names of columns where there is only one.
+fn head(results: &[Labelled<'_>]) -> Vec<String> {
+    if results.len() == 1 {
+        return Vec::new();
+    }
+    std::iter::once(String::new()).chain(results.iter().map(|(label, _)| (*label).to_owned())).collect()
 }
 
 fn latency(results: &[Labelled<'_>]) -> Table {
@@ -87,7 +101,7 @@ fn latency(results: &[Labelled<'_>]) -> Table {
     let mut table = Table::new("Latency", head);
     table.note = "Corrected: from the moment the plan had a request due. Uncorrected: from the moment it was sent, which \
                   hides the waiting that a stall causes.";
-    let rows: [(&str, fn(&Distribution) -> f64); 8] = [
+    let rows: [LatencyRow; 8] = [
         ("minimum", |of| of.min_us as f64),
         ("mean", |of| of.mean_us),
         ("50 %", |of| of.p50_us as f64),
@@ -109,8 +123,8 @@ fn latency_cell(of: &Distribution, us: f64) -> String {
 }
 
 fn totals(results: &[Labelled<'_>]) -> Table {
-    let mut table = Table::new("Requests", head("", results));
-    let rows: [(&str, fn(&LoadResult) -> String); 13] = [
+    let mut table = Table::new("Requests", head(results));
+    let rows: [Row; 13] = [
         ("planned", |of| if is_open(of) { quantity::count(of.totals.planned) } else { "–".into() }),
         ("sent", |of| quantity::count(of.totals.sent)),
         ("succeeded", |of| quantity::count(of.totals.succeeded)),
@@ -132,7 +146,7 @@ fn totals(results: &[Labelled<'_>]) -> Table {
 }
 
 fn outcomes(results: &[Labelled<'_>]) -> Table {
-    let mut table = Table::new("Outcomes", head("", results));
+    let mut table = Table::new("Outcomes", head(results));
     let names: BTreeSet<&str> = results
         .iter()
         .flat_map(|(_, result)| result.totals.outcomes.iter().map(|of| of.outcome.as_str()))
@@ -170,9 +184,9 @@ fn kinds(results: &[Labelled<'_>]) -> Option<Table> {
 }
 
 fn generator(results: &[Labelled<'_>]) -> Table {
-    let mut table = Table::new("Generator", head("", results));
+    let mut table = Table::new("Generator", head(results));
     table.note = "Whether the numbers are the target's: a generator that is busy or late measures itself.";
-    let rows: [(&str, fn(&LoadResult) -> String); 6] = [
+    let rows: [Row; 6] = [
         ("busiest thread", |of| format!("{:.0} % of a core", of.generator.busiest_thread_share * 100.0)),
         ("CPU time", |of| quantity::duration(of.generator.cpu_s)),
         ("sends late by its own fault", |of| quantity::count(of.generator.late_sends)),
@@ -187,9 +201,9 @@ fn generator(results: &[Labelled<'_>]) -> Table {
 }
 
 fn plans(results: &[Labelled<'_>]) -> Table {
-    let mut table = Table::new("Plan", head("", results));
+    let mut table = Table::new("Plan", head(results));
     table.prose = true;
-    let rows: [(&str, fn(&LoadResult) -> String); 12] = [
+    let rows: [Row; 12] = [
         ("target", |of| of.plan.target.clone()),
         ("workload", |of| format!("{}, seed {}", of.plan.workload, of.plan.seed)),
         ("pace", |of| plan::pace(&of.plan)),
@@ -213,9 +227,9 @@ fn plans(results: &[Labelled<'_>]) -> Table {
 }
 
 fn hosts(results: &[Labelled<'_>]) -> Table {
-    let mut table = Table::new("Host", head("", results));
+    let mut table = Table::new("Host", head(results));
     table.prose = true;
-    let rows: [(&str, fn(&LoadResult) -> String); 5] = [
+    let rows: [Row; 5] = [
         ("kernel", |of| of.host.kernel.clone()),
         ("processor", |of| of.host.cpu.clone()),
         ("cores", |of| quantity::count(of.host.cores.into())),

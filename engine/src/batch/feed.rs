@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use millrun_sinks::{Batch, Delivery, Fate, Fault, FaultKind, Origin, Retry, Whose};
+use millrun_sinks::{Batch, Fate, Fault, FaultKind, Origin, Retry, Whose};
 
 use crate::handoff::{Returned, Sealed};
 use crate::http::Refusal;
@@ -58,15 +58,32 @@ impl FeedLimits {
 pub struct Homecoming {
     /// Records that were delivered after their requests had been answered 503.
     pub late_deliveries: usize,
+    /// Records whose requests had been answered 200 before they were stored (`accepted`), and that failed for good.
+    pub lost_after_answer: usize,
 }
 
 #[derive(Debug)]
 struct Slot<T> {
-    /// Who waits for each record, by its index; `None`: nobody.
-    waiters: Vec<Option<T>>,
+    /// Who waits for each record, by its index.
+    waiters: Vec<Waiter<T>>,
     deadline: Instant,
-    /// In flight, and its waiters have not been answered for want of time.
-    waited_for: bool,
+}
+
+/// Who waits for a record.
+#[derive(Clone, Copy, Debug)]
+enum Waiter<T> {
+    /// Nobody: its request was answered when it was taken (`accepted`).
+    Nobody,
+    /// This request.
+    Waits(T),
+    /// Nobody any more: its request was answered 503 at the deadline.
+    Answered,
+}
+
+impl<T> From<Option<T>> for Waiter<T> {
+    fn from(waiter: Option<T>) -> Self {
+        waiter.map_or(Self::Nobody, Self::Waits)
+    }
 }
 
 #[derive(Debug)]
@@ -128,8 +145,7 @@ impl<T: Copy> Feed<T> {
         let origin = |slot| Origin { shard: limits.shard, slot };
         let ordinary = (0..limits.count).rev();
         let large = (limits.count..limits.batches()).rev();
-        let slot =
-            |records_max| Slot { waiters: Vec::with_capacity(records_max), deadline: now, waited_for: false };
+        let slot = |records_max| Slot { waiters: Vec::with_capacity(records_max), deadline: now };
         Self {
             free: ordinary
                 .map(|slot| Batch::new(origin(slot), limits.arena_bytes, limits.records_max))
@@ -213,7 +229,7 @@ impl<T: Copy> Feed<T> {
             self.pace.count(now);
         }
         let slot = &mut self.slots[usize::from(open.batch.origin().slot)];
-        slot.waiters.push(waiter);
+        slot.waiters.push(waiter.into());
         if open.batch.len() == self.limits.records_max {
             self.seal(now, SealReason::Count, sealed);
         }
@@ -232,7 +248,7 @@ impl<T: Copy> Feed<T> {
             self.free_large.push(batch);
             return Err(Refusal::Internal);
         }
-        self.slots[usize::from(batch.origin().slot)].waiters.push(waiter);
+        self.slots[usize::from(batch.origin().slot)].waiters.push(waiter.into());
         let bytes = batch.used_bytes();
         self.launch(Open { batch, since: now }, now, SealReason::Large, sealed);
         Ok(bytes)
@@ -255,9 +271,9 @@ impl<T: Copy> Feed<T> {
         let deadline = open.since + self.limits.deadline;
         let slot = &mut self.slots[usize::from(open.batch.origin().slot)];
         slot.deadline = deadline;
-        slot.waited_for = true;
+        let patient = slot.waiters.iter().any(|waiter| matches!(waiter, Waiter::Nobody));
         self.in_flight += 1;
-        sealed(Sealed { batch: open.batch, sealed_at: now, deadline }, reason);
+        sealed(Sealed { batch: open.batch, sealed_at: now, deadline, patient }, reason);
     }
 
     /// Seals the open batch if its linger is over, or if its lane has nothing to do and waiting is of no use: because
@@ -293,16 +309,14 @@ impl<T: Copy> Feed<T> {
         let number = usize::from(batch.origin().slot);
         let slot = &mut self.slots[number];
         let mut homecoming = Homecoming::default();
-        if slot.waited_for {
-            for (index, waiter) in (0_u32..).zip(slot.waiters.drain(..)) {
-                if let Some(waiter) = waiter {
-                    resolve(waiter, delivery.of(index));
-                }
+        for (index, waiter) in (0_u32..).zip(slot.waiters.drain(..)) {
+            let outcome = delivery.of(index);
+            match waiter {
+                Waiter::Waits(waiter) => resolve(waiter, outcome),
+                Waiter::Nobody => homecoming.lost_after_answer += usize::from(outcome.is_err()),
+                Waiter::Answered => homecoming.late_deliveries += usize::from(outcome.is_ok()),
             }
-        } else {
-            homecoming.late_deliveries = delivered(&delivery, batch.len());
         }
-        slot.waited_for = false;
         self.in_flight -= 1;
         batch.clear();
         let home =
@@ -315,24 +329,20 @@ impl<T: Copy> Feed<T> {
     /// records that were.
     pub fn expire(&mut self, now: Instant, resolve: &mut impl FnMut(T, Result<(), Fault>)) -> usize {
         let mut expired = 0;
-        for slot in &mut self.slots {
-            if slot.waited_for && slot.deadline <= now {
-                slot.waited_for = false;
-                for waiter in slot.waiters.drain(..).flatten() {
+        let open = self.open.as_ref().map(|open| usize::from(open.batch.origin().slot));
+        for (number, slot) in self.slots.iter_mut().enumerate() {
+            if slot.waiters.is_empty() || slot.deadline > now || open == Some(number) {
+                continue;
+            }
+            for waiter in &mut slot.waiters {
+                if let Waiter::Waits(request) = *waiter {
+                    *waiter = Waiter::Answered;
                     expired += 1;
-                    resolve(waiter, Err(DEADLINE_PASSED));
+                    resolve(request, Err(DEADLINE_PASSED));
                 }
             }
         }
         expired
-    }
-}
-
-fn delivered(delivery: &Delivery, records: usize) -> usize {
-    match delivery {
-        Delivery::All => records,
-        Delivery::Some(failed) => records - failed.len(),
-        Delivery::None(_) => 0,
     }
 }
 

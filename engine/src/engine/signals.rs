@@ -1,6 +1,6 @@
 //! What ends the engine: a signal, or a shard that ended by itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -31,6 +31,32 @@ pub(super) fn wait_or(ended: &mut UnboundedReceiver<u16>, delay: Duration) {
             () = tokio::time::sleep(delay) => true,
         }
     });
+}
+
+/// Ends the process at `deadline`, or at a further signal, unless what it returns is dropped before.
+///
+/// A thread can hang where nothing can wake it: in `fsync` on a disk that went away, say. What it holds is not stored,
+/// and was not answered 200.
+pub(super) fn end_process_at(deadline: Instant) -> impl Drop {
+    let (disarm, disarmed) = tokio::sync::oneshot::channel::<()>();
+    let watch = move || {
+        on_runtime(async {
+            let Some((mut terminate, mut interrupt)) = handlers() else { return false };
+            tokio::select! {
+                _ = disarmed => return true,
+                _ = terminate.recv() => tracing::error!("a further signal: the process ends at once"),
+                _ = interrupt.recv() => tracing::error!("a further signal: the process ends at once"),
+                () = tokio::time::sleep(deadline.saturating_duration_since(Instant::now())) => {
+                    tracing::error!("server.drain_deadline_ms has passed and something still hangs: the process ends");
+                }
+            }
+            std::process::exit(1)
+        });
+    };
+    if let Err(error) = std::thread::Builder::new().name("drain-watch".into()).spawn(watch) {
+        tracing::error!(%error, "no thread watches over the drain's deadline");
+    }
+    disarm
 }
 
 fn handlers() -> Option<(Signal, Signal)> {

@@ -16,6 +16,8 @@ pub struct Sealed {
     pub sealed_at: Instant,
     /// When its requests are answered whatever happens.
     pub deadline: Instant,
+    /// Some record of it was answered 200 before it was stored: it is given up only with the process.
+    pub patient: bool,
 }
 
 /// A bounded queue into one lane. Shared by all shards; the lane's thread is the only consumer.

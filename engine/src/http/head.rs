@@ -201,7 +201,7 @@ impl Head {
             }
             15 if is_name(name, b"x-forwarded-for") => self.forwarded_for.push(Span::within(bytes, value))?,
             16 if is_name(name, b"content-encoding") => {
-                self.content_encoding.push(Span::within(bytes, value))?
+                self.content_encoding.push(Span::within(bytes, value))?;
             }
             17 if is_name(name, b"transfer-encoding") => {
                 once(&mut claims.transfer_encoding, value, Refusal::BadTransferEncoding)?;

@@ -148,7 +148,7 @@ impl Refusal {
             Self::BadEncoding => row(400, "bad_encoding", KEEPS, FINAL, "the body is not what its Content-Encoding says"),
             Self::NotFound => row(404, "not_found", KEEPS, FINAL, "no route has this path"),
             Self::MethodNotAllowed => row(405, "method_not_allowed", KEEPS, FINAL, "this path does not serve this method"),
-            Self::EmptyEvent => row(400, "empty_event", KEEPS, FINAL, "the request has neither a body nor a query to record"),
+            Self::EmptyEvent => row(400, "empty_event", KEEPS, FINAL, "an event is a body, or a GET with a query"),
             Self::TooManyConnections => row(503, "too_many_connections", CLOSES, RETRY, "limits.connections_max is reached"),
             Self::BodyMemoryFull => row(503, "body_memory_full", CLOSES, RETRY, "limits.body_memory_bytes is in use"),
             Self::Overloaded => row(503, "overloaded", KEEPS, RETRY, "no batch is free: the sink takes less than arrives"),

@@ -1,14 +1,19 @@
 //! What is known about one batch between its sealing and its return: attempts, and the records that are decided.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use millrun_sinks::{Delivery, Fault, FaultKind, Records, Retry};
+use millrun_sinks::{Delivery, Fate, Fault, FaultKind, Records, Retry, Whose};
+
+/// As long as any process runs.
+const PATIENCE: Duration = Duration::from_hours(24 * 365 * 10);
 
 /// The account of one batch.
 #[derive(Debug)]
 pub(super) struct Flight {
-    /// When its requests are answered whatever happens.
+    /// When its requests are answered whatever happens; nothing is submitted from then on.
     pub deadline: Instant,
+    /// Some of its records were answered before they were stored: nothing is given up that a further attempt may store.
+    patient: bool,
     /// When the running attempt began.
     pub submitted_at: Instant,
     /// Attempts so far, the running one included.
@@ -19,6 +24,8 @@ pub(super) struct Flight {
     failed: Vec<(u32, Fault)>,
     /// Records that may be tried again, ascending, each with why it failed last.
     pending: Vec<(u32, Fault)>,
+    /// Records that an earlier attempt may have stored, whatever a later one says.
+    in_doubt: Vec<u32>,
     /// Most records of the next attempt; see [`Flight::book`].
     together_max: usize,
     /// How often the batch had to pause.
@@ -37,9 +44,11 @@ pub(super) enum Next {
 }
 
 impl Flight {
-    pub(super) fn new(deadline: Instant, now: Instant) -> Self {
+    pub(super) fn new(deadline: Instant, patient: bool, now: Instant) -> Self {
         Self {
-            deadline,
+            deadline: if patient { now + PATIENCE } else { deadline },
+            patient,
+            in_doubt: Vec::new(),
             submitted_at: now,
             attempts: 0,
             submitted: Records::All,
@@ -73,13 +82,24 @@ impl Flight {
             Records::Only(only) => only.len(),
         };
         let (mut again, mut too_large_together) = (false, false);
-        let mut sort = |index: u32, fault: Fault| match fault.retry {
-            Retry::Yes => {
+        let patient = self.patient;
+        let mut sort = |index: u32, fault: Fault| {
+            let retried = match fault.retry {
+                Retry::Yes => true,
+                // No client will: it has its 200. Twice is better than never.
+                Retry::Client => patient,
+                Retry::No => false,
+            };
+            if fault.fate == Fate::Unknown {
+                self.in_doubt.push(index);
+            }
+            if retried {
                 again = true;
                 too_large_together |= fault.kind == FaultKind::RecordTooLarge;
                 self.pending.push((index, fault));
+            } else {
+                self.failed.push((index, fault));
             }
-            Retry::Client | Retry::No => self.failed.push((index, fault)),
         };
         match delivery {
             Delivery::All => {}
@@ -104,10 +124,21 @@ impl Flight {
         }
     }
 
+    /// The account of a batch of `records` whose time is over while it waits for an attempt.
+    pub(super) fn give_up(self, records: usize) -> Delivery {
+        const TOO_LATE: Fault = Fault::new(FaultKind::TimedOut, Whose::Sink, Retry::Client, Fate::NotStored);
+        if self.attempts == 0 { Delivery::None(TOO_LATE) } else { self.conclude(records) }
+    }
+
     /// The final account of a batch of `records`. What is still pending has failed for good.
     pub(super) fn conclude(mut self, records: usize) -> Delivery {
         self.failed.append(&mut self.pending);
         self.failed.sort_unstable_by_key(|(index, _)| *index);
+        for (index, fault) in &mut self.failed {
+            if self.in_doubt.contains(index) {
+                fault.fate = Fate::Unknown;
+            }
+        }
         Delivery::from_failed(records, self.failed)
     }
 }
@@ -115,15 +146,13 @@ impl Flight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use millrun_sinks::{Fate, Whose};
-
     const AGAIN: Fault = Fault::new(FaultKind::Throttled, Whose::Sink, Retry::Yes, Fate::NotStored);
     const LARGE: Fault = Fault::new(FaultKind::RecordTooLarge, Whose::Client, Retry::No, Fate::NotStored);
     const LATE: Fault = Fault::new(FaultKind::TimedOut, Whose::Sink, Retry::Client, Fate::Unknown);
 
     fn flight() -> Flight {
         let now = Instant::now();
-        Flight::new(now, now)
+        Flight::new(now, false, now)
     }
 
     #[test]
@@ -137,6 +166,17 @@ mod tests {
         assert_eq!(flight.start_attempt(Instant::now()), Records::Only(vec![1, 3]));
         assert_eq!(flight.book(4, Delivery::Some(vec![(3, LATE)])), Next::Home);
         assert_eq!(flight.conclude(4), Delivery::Some(vec![(0, LARGE), (3, LATE)]));
+    }
+
+    #[test]
+    fn a_record_once_in_doubt_stays_in_doubt() {
+        let doubt = Fault { fate: Fate::Unknown, ..AGAIN };
+        let mut flight = flight();
+        flight.start_attempt(Instant::now());
+        flight.book(2, Delivery::Some(vec![(0, doubt), (1, AGAIN)]));
+        flight.start_attempt(Instant::now());
+        flight.book(2, Delivery::None(AGAIN));
+        assert_eq!(flight.conclude(2), Delivery::Some(vec![(0, doubt), (1, AGAIN)]));
     }
 
     #[test]

@@ -149,8 +149,10 @@ impl<S: Sink> Lane<S> {
     pub fn accept(&mut self, sealed: Sealed, now: Instant, events: &mut impl LaneEvents) {
         let flight = self.flight(sealed.batch.origin());
         assert!(flight.is_none(), "a batch is in one place at a time");
-        *flight = Some(Flight::new(sealed.deadline, now));
-        if self.in_flight < self.sink.capabilities().batches_in_flight_max {
+        let account = Flight::new(sealed.deadline, sealed.patient, now);
+        let in_time = now < account.deadline;
+        *flight = Some(account);
+        if in_time && self.in_flight < self.sink.capabilities().batches_in_flight_max {
             self.submit(sealed.batch, now, events);
         } else {
             self.held.push_back(sealed.batch);
@@ -180,7 +182,7 @@ impl<S: Sink> Lane<S> {
         events: &mut impl LaneEvents,
         done: &mut impl FnMut(Returned),
     ) {
-        self.start_what_is_due(now, events);
+        self.start_what_is_due(now, events, done);
         let mut settled = std::mem::take(&mut self.settled);
         self.sink.poll(now, &mut settled);
         for Settled { batch, delivery } in settled.drain(..) {
@@ -189,7 +191,7 @@ impl<S: Sink> Lane<S> {
             self.tell(gate, verdict, now_ms, events);
         }
         self.settled = settled;
-        self.start_what_is_due(now, events);
+        self.start_what_is_due(now, events, done);
     }
 
     /// Looks at the sink's own opinion of its destination. Called about once a second.
@@ -215,7 +217,14 @@ impl<S: Sink> Lane<S> {
         }
     }
 
-    fn start_what_is_due(&mut self, now: Instant, events: &mut impl LaneEvents) {
+    /// Submits what is due, unless its requests have been answered meanwhile: what is stored from then on would only
+    /// be there twice once their clients have tried again.
+    fn start_what_is_due(
+        &mut self,
+        now: Instant,
+        events: &mut impl LaneEvents,
+        done: &mut impl FnMut(Returned),
+    ) {
         while self.in_flight < self.sink.capabilities().batches_in_flight_max {
             let due = self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.at <= now || self.closing);
             let batch = if due {
@@ -224,7 +233,13 @@ impl<S: Sink> Lane<S> {
                 self.held.pop_front()
             };
             let Some(batch) = batch else { return };
-            self.submit(batch, now, events);
+            if let Some(flight) = self.flight(batch.origin()).take_if(|flight| now >= flight.deadline) {
+                let delivery = flight.give_up(batch.len());
+                events.decided(batch.len(), &delivery);
+                done(Returned { lane: self.limits.lane, batch, delivery });
+            } else {
+                self.submit(batch, now, events);
+            }
         }
     }
 

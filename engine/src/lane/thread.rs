@@ -1,7 +1,7 @@
 //! The lane's thread: sleeps until a batch comes in, the sink wakes it, or something is due.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use millrun_sinks::{Capabilities, Delivery, FaultKind, OpenError, Sink, Wake};
@@ -42,7 +42,7 @@ pub struct LaneHandle {
 #[derive(Debug)]
 struct Stop {
     asked: AtomicBool,
-    by: Duration,
+    within_ms: AtomicU64,
 }
 
 /// A lane could not be started.
@@ -72,11 +72,10 @@ pub enum StartError {
 /// [`StartError`]. An outage of the destination is none.
 pub fn start<S: Sink>(
     lane: LaneThread,
-    stop_by: Duration,
     open: impl FnOnce(Wake) -> Result<S, OpenError> + Send + 'static,
 ) -> Result<LaneHandle, StartError> {
     let (report, opened) = std::sync::mpsc::sync_channel(1);
-    let stop = Arc::new(Stop { asked: AtomicBool::new(false), by: stop_by });
+    let stop = Arc::new(Stop { asked: AtomicBool::new(false), within_ms: AtomicU64::new(0) });
     let (name, port, stopper) = (lane.name.clone(), lane.port.clone(), stop.clone());
     let thread = std::thread::Builder::new()
         .name(format!("lane-{name}"))
@@ -119,8 +118,11 @@ impl Drop for EndsWithTheProcess {
 }
 
 impl LaneHandle {
-    /// Asks the lane to finish what it has. Call it when no shard feeds it any more.
-    pub fn stop(&self) {
+    /// Asks the lane to finish what it has `within` this time. Call it when no shard feeds it any more.
+    pub fn stop(&self, within: Duration) {
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        // Read behind `asked`, which releases it.
+        self.stop.within_ms.store(within_ms, Ordering::Relaxed);
         self.stop.asked.store(true, Ordering::Release);
         self.port.queue.wake();
     }
@@ -164,8 +166,9 @@ fn run<S: Sink>(thread: LaneThread, sink: S, stop: &Stop) -> usize {
         }
         if stop.asked.load(Ordering::Acquire) {
             let end = *end.get_or_insert_with(|| {
-                lane.close(now, now + stop.by);
-                now + stop.by
+                let end = now + Duration::from_millis(stop.within_ms.load(Ordering::Relaxed));
+                lane.close(now, end);
+                end
             });
             let idle = lane.is_idle() && port.queue.is_empty();
             if idle || now >= end {

@@ -106,6 +106,8 @@ families! {
         "Batches that records are being appended to.";
     LATE_DELIVERIES = Counter "millrun_late_deliveries" ["sink"]
         "Records delivered after their request was answered 503: duplicates where clients retried.";
+    LOST_AFTER_ANSWER = Counter "millrun_lost_after_answer" ["sink"]
+        "Records of routes with ack = accepted that were answered 200 and then failed for good.";
     UNKNOWN_DELIVERIES = Counter "millrun_unknown_deliveries" ["sink"]
         "Records whose fate nobody knows; their requests were answered 503.";
 

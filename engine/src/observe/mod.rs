@@ -10,6 +10,7 @@ pub mod latency;
 pub mod log;
 pub mod outcome;
 pub mod phase;
+pub mod pool;
 pub mod process;
 pub mod rate;
 pub mod registry;

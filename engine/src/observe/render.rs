@@ -176,6 +176,10 @@ impl Scrape {
         for (sink, name) in self.sinks() {
             samples.counter(&[("sink", name)], &self.sum(|shard| shard.pool(sink).late_deliveries()))?;
         }
+        let mut samples = page.family(&family::LOST_AFTER_ANSWER)?;
+        for (sink, name) in self.sinks() {
+            samples.counter(&[("sink", name)], &self.sum(|shard| shard.pool(sink).lost_after_answer()))?;
+        }
         let mut samples = page.family(&family::UNKNOWN_DELIVERIES)?;
         for (sink, name) in self.sinks() {
             samples.counter(&[("sink", name)], &self.sum(|shard| shard.pool(sink).unknown_deliveries()))?;

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-use super::counter::{Counter, Gauge};
+use super::counter::Counter;
 use super::latency::{Distribution, LocalHistogram, SharedHistogram};
 use super::outcome::{CloseReason, Outcome, SealReason};
+use super::pool::PoolCells;
 
 /// Cells of one route on one shard, or of requests that belong to no route.
 #[derive(Debug)]
@@ -53,66 +54,6 @@ impl RouteCells {
     #[must_use]
     pub fn record_bytes(&self) -> u64 {
         self.record_bytes.get()
-    }
-}
-
-/// Cells of one sink on one shard.
-#[derive(Debug)]
-pub struct PoolCells {
-    sealed: [Counter; SealReason::ALL.len()],
-    free: Gauge,
-    open: Gauge,
-    late_deliveries: Counter,
-    unknown_deliveries: Counter,
-    batch_records: Arc<SharedHistogram>,
-}
-
-impl PoolCells {
-    fn new() -> Self {
-        Self {
-            sealed: Default::default(),
-            free: Gauge::default(),
-            open: Gauge::default(),
-            late_deliveries: Counter::default(),
-            unknown_deliveries: Counter::default(),
-            batch_records: SharedHistogram::new(Distribution::sizes()),
-        }
-    }
-
-    /// Batches sealed for this reason.
-    #[must_use]
-    pub fn sealed(&self, reason: SealReason) -> u64 {
-        self.sealed[reason as usize].get()
-    }
-
-    /// Batches nobody uses.
-    #[must_use]
-    pub fn free(&self) -> u64 {
-        self.free.get()
-    }
-
-    /// Batches that records are being appended to.
-    #[must_use]
-    pub fn open(&self) -> u64 {
-        self.open.get()
-    }
-
-    /// Records delivered after their request was answered 503.
-    #[must_use]
-    pub fn late_deliveries(&self) -> u64 {
-        self.late_deliveries.get()
-    }
-
-    /// Records whose fate nobody knows.
-    #[must_use]
-    pub fn unknown_deliveries(&self) -> u64 {
-        self.unknown_deliveries.get()
-    }
-
-    /// Records per sealed batch.
-    #[must_use]
-    pub fn batch_records(&self) -> &SharedHistogram {
-        &self.batch_records
     }
 }
 
@@ -341,6 +282,15 @@ impl ShardRecorder {
     #[inline]
     pub fn delivered_late(&self, sink: usize, records: u64) {
         self.metrics.pool(sink).late_deliveries.add(records);
+    }
+
+    /// `records` were answered 200 before they were stored (`accepted`), and have failed for good.
+    ///
+    /// # Panics
+    /// If there is no such sink.
+    #[inline]
+    pub fn lost_after_answer(&self, sink: usize, records: u64) {
+        self.metrics.pool(sink).lost_after_answer.add(records);
     }
 
     /// The fate of `records` is unknown: their requests are answered 503 and they may be stored all the same.

@@ -134,11 +134,11 @@ const fn two_digits(number: u8) -> [u8; 2] {
 fn write_nine_digits(place: &mut [u8; 9], number: u32) {
     #[allow(clippy::cast_possible_truncation, reason = "below 10, or below 100")]
     let (first, pair) = ((number / 100_000_000) as u8, |part: u32| TWO_DIGITS[(part % 100) as usize]);
-    let [a, b] = pair(number / 1_000_000);
-    let [c, d] = pair(number / 10_000);
-    let [e, f] = pair(number / 100);
-    let [g, h] = pair(number);
-    *place = [b'0' + first, a, b, c, d, e, f, g, h];
+    let pairs = [number / 1_000_000, number / 10_000, number / 100, number].map(pair);
+    place[0] = b'0' + first;
+    for (place, pair) in place[1..].as_chunks_mut().0.iter_mut().zip(pairs) {
+        *place = pair;
+    }
 }
 
 /// `00` to `99`.

@@ -65,8 +65,11 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
 
     async fn read_length(&mut self, head_len: usize, length: usize) -> Result<Body, Stop> {
         let next = head_len + length;
-        self.grow(next)?;
         while self.buffer.filled().len() < next {
+            if self.buffer.is_full() {
+                // As far as the bytes have come: what a client only announces holds no memory.
+                self.grow(next.min(self.buffer.capacity() * limits::BODY_BUFFER_GROWTH))?;
+            }
             self.read_more().await?;
         }
         Ok(Body { payload: head_len..next, next })

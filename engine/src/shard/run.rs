@@ -13,6 +13,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -69,7 +70,7 @@ async fn accept(shard: Rc<Shard>, listener: TcpListener) {
 }
 
 fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: Peer) {
-    let open = shard.connections.borrow().len();
+    let (seat, open) = Seat::take(&shard.seats);
     if open >= shard.connections_max + limits::TURNED_AWAY_MAX {
         shard.metrics.connection_accepted();
         shard.metrics.connection_closed(CloseReason::Refused);
@@ -82,11 +83,29 @@ fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: Peer) {
     } else {
         None
     };
-    drop(monoio::spawn(connection(shard.clone(), stream, peer, refusal)));
+    drop(monoio::spawn(connection(shard.clone(), stream, peer, refusal, seat)));
+}
+
+/// One of the connections that all shards together may have. Counted when they open and close, never for a request.
+struct Seat(Arc<AtomicUsize>);
+
+impl Seat {
+    /// A seat, and how many were taken before.
+    fn take(seats: &Arc<AtomicUsize>) -> (Self, usize) {
+        // Relaxed: the number alone is the message.
+        let taken = seats.fetch_add(1, Ordering::Relaxed);
+        (Self(Arc::clone(seats)), taken)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Serves a connection, or answers it with the refusal and closes it without having read a request.
-async fn connection(shard: Rc<Shard>, stream: TcpStream, peer: Peer, refusal: Option<Refusal>) {
+async fn connection(shard: Rc<Shard>, stream: TcpStream, peer: Peer, refusal: Option<Refusal>, _seat: Seat) {
     let deadline = shard.tick() + shard.timeouts.idle;
     let watch = Rc::new(Watch::new(Some(stream.as_raw_fd()), deadline));
     if refusal.is_some() {

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,7 +19,7 @@ use crate::handoff::{Returned, Sealed};
 use crate::http::{ContentDecoder, CorsPolicy, DATE_LEN};
 use crate::lane::LanePort;
 use crate::limits;
-use crate::observe::{Phase, PhaseCell, SealReason, ShardRecorder};
+use crate::observe::{Allowance, Phase, PhaseCell, SealReason, ShardRecorder};
 use crate::protocol::Protocol;
 use crate::record::{RequestIds, Timestamps};
 
@@ -65,6 +66,8 @@ pub struct Shard {
     pub timeouts: Timeouts,
     /// Connections that this shard may have at a time.
     pub connections_max: usize,
+    /// Connections of all shards, those that are turned away included.
+    pub seats: Arc<AtomicUsize>,
     /// This shard's counters.
     pub metrics: ShardRecorder,
     /// The lanes, by sink.
@@ -86,6 +89,8 @@ pub struct Shard {
     /// Start of all times in milliseconds that threads exchange.
     pub epoch: Instant,
     tick: Cell<Tick>,
+    /// Lines about records that were lost after their answer.
+    loss_lines: RefCell<Allowance>,
     /// What the wall clock showed at `epoch`, in nanoseconds since 1970.
     epoch_unix_nanos: Cell<u64>,
     /// When the last batch came home.
@@ -106,6 +111,8 @@ pub struct ShardParts {
     pub routes: Vec<RouteState>,
     /// See [`Shard::connections_max`].
     pub connections_max: usize,
+    /// See [`Shard::seats`].
+    pub seats: Arc<AtomicUsize>,
     /// Bytes for larger read buffers.
     pub body_memory_bytes: usize,
     /// See [`Shard::metrics`].
@@ -137,6 +144,7 @@ impl Shard {
             cors: CorsPolicy::new(&settings.cors),
             timeouts,
             connections_max: parts.connections_max,
+            seats: parts.seats,
             metrics: parts.metrics,
             lanes: parts.lanes,
             feeds: RefCell::new(parts.feeds),
@@ -148,6 +156,7 @@ impl Shard {
             connections: RefCell::new(Slab::new()),
             epoch: parts.epoch,
             tick: Cell::new(0),
+            loss_lines: RefCell::new(Allowance::new(1, 5)),
             epoch_unix_nanos: Cell::new(
                 Self::unix_nanos()
                     .saturating_sub(u64::try_from(parts.epoch.elapsed().as_nanos()).unwrap_or(0)),
@@ -279,6 +288,18 @@ impl Shard {
         }
         if homecoming.late_deliveries > 0 {
             self.metrics.delivered_late(sink, homecoming.late_deliveries as u64);
+        }
+        if homecoming.lost_after_answer > 0 {
+            self.metrics.lost_after_answer(sink, homecoming.lost_after_answer as u64);
+            let suppressed = self.loss_lines.borrow_mut().admit(self.settled_at.get());
+            if let Some(suppressed) = suppressed {
+                tracing::error!(
+                    sink = sink,
+                    records = homecoming.lost_after_answer,
+                    suppressed,
+                    "records that were answered 200 by a route with ack = \"accepted\" have failed for good"
+                );
+            }
         }
     }
 

@@ -44,6 +44,7 @@ impl Requests {
 }
 
 /// Lengths of a head and of the body that it announces. Outer `None`: no number; inner `None`: no end yet.
+#[allow(clippy::option_option, reason = "two ways to have no result, and a private one-liner of a function")]
 fn head(bytes: &[u8]) -> Option<Option<(usize, usize)>> {
     let (mut line_start, mut body_len) = (0, 0);
     for newline in memchr::memchr_iter(b'\n', bytes) {

@@ -141,9 +141,13 @@ impl<D: Disk> FileSink<D> {
         let report = recovery::recover(&mut self.disk, &self.root);
         self.figures.recovered += report.completed;
         self.figures.corrupt += report.corrupt;
-        self.recovery_wanted = report.problem.is_some();
+        let wanted_before = std::mem::replace(&mut self.recovery_wanted, report.problem.is_some());
         if let Some((path, error)) = report.problem {
-            self.down(&path, &error);
+            // No outage: what is written now is written to a file of its own.
+            self.figures.faults += 1;
+            if !wanted_before {
+                tracing::error!(path = %path.display(), %error, "an old file can't be recovered; it is tried again");
+            }
         }
     }
 
@@ -225,7 +229,11 @@ impl<D: Disk> FileSink<D> {
                 tracing::error!(path = %path.display(), bytes, "someone removed a file that was being written");
             }
             Err(error) => {
-                self.down(&file.place.open, &error);
+                // No outage either: its records are durable where they are.
+                self.figures.faults += 1;
+                if self.unfinished.is_empty() {
+                    tracing::error!(path = %file.place.open.display(), %error, "a file can't be completed; it is tried again");
+                }
                 if self.unfinished.len() < UNFINISHED_MAX {
                     self.unfinished.push(file);
                 } else {

@@ -209,6 +209,9 @@ fn refusal(key: &str, value: &str) -> Option<&'static str> {
         }
         "message.max.bytes" => "set record_bytes_max: the engine has to refuse larger records with 413",
         "bootstrap.servers" | "metadata.broker.list" => "set brokers",
+        "enable.idempotence" if value != "true" => {
+            "a retry inside librdkafka would store records twice, or in another order"
+        }
         "transactional.id" => "the sink writes outside transactions",
         "enable.gapless.guarantee" if value != "false" => {
             "one failed record would stop all others: the engine answers each on its own"

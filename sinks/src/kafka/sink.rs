@@ -24,7 +24,7 @@ use crate::{Capabilities, Delivery, Fault, Gauge, Health, OpenError, Settled, Si
 const PURGE_LEAD: Duration = Duration::from_millis(200);
 
 /// Between attempts to replace a broken producer.
-const REPLACE_PAUSE: Duration = Duration::from_secs(1);
+const REPLACE_PAUSE: Duration = Duration::from_secs(10);
 
 /// A sink that produces to one topic of Apache Kafka. See [`super`] for what it promises.
 ///
@@ -40,6 +40,8 @@ pub struct KafkaSink {
     producer: Producer,
     retiring: Vec<Retiring>,
     /// Set while the producer is broken: when to try to replace it.
+    /// When the running producer took a broken one's place.
+    replaced_at: Option<Instant>,
     replace_at: Option<Instant>,
     replaced: u64,
     /// Settled by `submit`, to be handed out by `poll`.
@@ -82,6 +84,7 @@ impl KafkaSink {
             wake,
             producer,
             retiring: Vec::new(),
+            replaced_at: None,
             replace_at: None,
             replaced: 0,
             ready: Vec::new(),
@@ -103,6 +106,7 @@ impl KafkaSink {
                 let purge_at = Some(now + self.delivery_timeout);
                 self.retiring.push(Retiring { producer: broken, purge_at });
                 self.replaced += 1;
+                self.replaced_at = Some(now);
                 self.replace_at = None;
                 tracing::warn!(topic = self.topic, "kafka: replaced a producer that had failed for good");
             }
@@ -171,7 +175,12 @@ impl Sink for KafkaSink {
         self.producer.poll(&mut observed);
         let fatal = observed.fatal;
         self.poll_retiring(now, settled);
-        if fatal || self.replace_at.is_some_and(|at| at <= now) {
+        if fatal {
+            // What breaks a producer may break the next one as well (no right to write, say): one a pause.
+            let earliest = self.replaced_at.map_or(now, |replaced_at| replaced_at + REPLACE_PAUSE);
+            self.replace_at.get_or_insert(earliest.max(now));
+        }
+        if self.replace_at.is_some_and(|at| at <= now) {
             self.replace(now);
         }
     }

@@ -1,5 +1,7 @@
 //! The feed's rules one by one, and a random walk that conserves batches and waiters.
 
+use millrun_sinks::Delivery;
+
 use super::*;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -182,9 +184,29 @@ fn a_late_batch_is_answered_at_its_deadline_and_counted_when_it_comes_after_all(
     assert_eq!(rig.expire(), 2);
     assert_eq!(rig.resolved, [(1, Err(DEADLINE_PASSED)), (2, Err(DEADLINE_PASSED))]);
     assert_eq!(rig.feed.in_flight(), 1, "the batch is still in the lane");
-    assert_eq!(rig.give_back(Delivery::Some(vec![(0, LATE)])), Homecoming { late_deliveries: 1 });
+    assert_eq!(
+        rig.give_back(Delivery::Some(vec![(0, LATE)])),
+        Homecoming { late_deliveries: 1, lost_after_answer: 0 }
+    );
     assert_eq!(rig.resolved.len(), 2, "nobody is answered twice");
     assert_eq!(rig.feed.free(), 3);
+}
+
+#[test]
+fn records_that_were_answered_already_keep_their_batch_going_and_are_missed_when_it_fails() {
+    let mut rig = Rig::new(limits());
+    rig.append(3, 1).unwrap();
+    let sealed = &mut rig.sealed;
+    let mut push = |batch, reason| sealed.push((batch, reason));
+    rig.feed.append(&Text(b"abc"), None, rig.now, &mut push).unwrap();
+    rig.feed.append(&Text(b"def"), None, rig.now, &mut push).unwrap();
+    rig.feed.seal(rig.now, SealReason::Drain, &mut push);
+    assert!(rig.sealed[0].0.patient, "two of its records have nobody left who would send them again");
+    rig.now += MS(1000);
+    assert_eq!(rig.expire(), 1, "the one who waits is answered in time");
+    assert_eq!(rig.expire(), 0);
+    let homecoming = rig.give_back(Delivery::Some(vec![(1, LATE)]));
+    assert_eq!(homecoming, Homecoming { late_deliveries: 1, lost_after_answer: 1 });
 }
 
 #[test]

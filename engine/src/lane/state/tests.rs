@@ -121,7 +121,7 @@ fn batch(slot: u16, values: &[&[u8]]) -> Batch {
 }
 
 fn sealed(slot: u16, values: &[&[u8]], now: Instant, deadline: Instant) -> Sealed {
-    Sealed { batch: batch(slot, values), sealed_at: now, deadline }
+    Sealed { batch: batch(slot, values), sealed_at: now, deadline, patient: false }
 }
 
 /// Runs the lane from its own wake-up times until nothing is left, or `until`.
@@ -171,6 +171,31 @@ fn it_gives_up_at_the_deadline_with_the_last_reason() {
     assert_eq!(returned[0].delivery, Delivery::None(AGAIN));
     assert!(end < now + MS(300), "no attempt begins at or behind the deadline");
     assert!(events.retried > 3, "it tried more than a few times: {}", events.retried);
+}
+
+#[test]
+fn what_waited_beyond_its_deadline_is_never_submitted() {
+    let sink = Scripted::new(|_, _: &Submission| Delivery::All);
+    let (mut lane, gate, now) = (Lane::new(sink, limits()), Gate::new(100), Instant::now());
+    lane.accept(sealed(0, &[b"a"], now, now + MS(300)), now + MS(300), &mut Counted::default());
+    let (returned, ..) = run(&mut lane, &gate, now + MS(300), now + MS(5000));
+    let too_late = Fault::new(FaultKind::TimedOut, Whose::Sink, Retry::Client, Fate::NotStored);
+    assert_eq!(returned[0].delivery, Delivery::None(too_late));
+    assert_eq!(lane.sink.attempts, 0);
+    assert!(lane.is_idle());
+}
+
+#[test]
+fn a_batch_that_nobody_would_send_again_is_tried_until_it_is_stored() {
+    let sink = Scripted::new(
+        |attempt, _: &Submission| if attempt <= 40 { Delivery::None(LATE) } else { Delivery::All },
+    );
+    let (mut lane, gate, now) = (Lane::new(sink, limits()), Gate::new(100), Instant::now());
+    let patient = Sealed { patient: true, ..sealed(0, &[b"a"], now, now + MS(300)) };
+    lane.accept(patient, now, &mut Counted::default());
+    let (returned, _, end) = run(&mut lane, &gate, now, now + MS(60_000));
+    assert_eq!(returned[0].delivery, Delivery::All);
+    assert!(end > now + MS(300), "long behind the deadline of those who waited");
 }
 
 #[test]

@@ -165,8 +165,9 @@ proptest! {
 #[test]
 fn every_mask_of_a_block_by_all_ways() {
     for mask in 0..1_u32 << BLOCK {
-        let input: Vec<u8> =
-            (0..BLOCK).map(|at| if mask >> at & 1 == 1 { b'"' } else { b'a' + at as u8 }).collect();
+        let input: Vec<u8> = (0..BLOCK)
+            .map(|at| if mask >> at & 1 == 1 { b'"' } else { b'a' + u8::try_from(at).unwrap() })
+            .collect();
         check_blocks(moves::escape_blocks::<true>, &input, 200);
         #[cfg(target_arch = "x86_64")]
         by_shuffles(&input, 200);
