@@ -16,8 +16,8 @@ use crate::target::Target;
 /// After a connection that could not be made.
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
-/// Steps that an attacker takes before the others have their turn.
-const STEPS: usize = 4;
+/// Steps that an attacker takes before the others have their turn: one piece is sent, and the script says what is next.
+const STEPS: usize = 2;
 
 /// The receive buffer of who never reads: small, so that the answers are soon the target's burden.
 const UNREAD_BYTES: usize = 2304;

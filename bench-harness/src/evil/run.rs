@@ -20,6 +20,7 @@ use crate::compare::tree::Tree;
 use crate::host::Host;
 use crate::load::{self, Driver, LoadError, LoadPlan, Pace, Unobserved, new_run};
 use crate::options::positive;
+use crate::report::quantity::latency;
 use crate::result::LoadResult;
 use crate::schedule::Schedule;
 use crate::target::{Target, TargetError};
@@ -30,6 +31,9 @@ const GATHERING: Duration = Duration::from_secs(1);
 
 /// Above this share of a CPU the attackers' own thread limits the attack.
 const BUSY_SHARE_MAX: f64 = 0.9;
+
+/// Above this (in µs) the times until cut are partly the attackers' own.
+const TURN_US_MAX: u64 = 10_000;
 
 /// `bench-harness evil`
 #[derive(Clone, Debug, clap::Args)]
@@ -271,6 +275,7 @@ fn assessed(
         failed_after: figures[2].failed(),
         conduct: course.conduct,
         attackers_busy_share: course.busy_share,
+        attackers_turn_us_p99: course.turn_us_p99,
         resources,
         notes,
         before,
@@ -291,6 +296,12 @@ fn notes(phases: [(&str, &LoadResult); 3], course: &Course, resources: Option<Re
         notes.push(format!(
             "the attackers' thread was busy {:.0} % of the time: it is what limits the attack",
             course.busy_share * 100.0
+        ));
+    }
+    if course.turn_us_p99 > TURN_US_MAX {
+        let turn = latency(Duration::from_micros(course.turn_us_p99).as_secs_f64() * 1e6);
+        notes.push(format!(
+            "times until cut are known only to within {turn}: the attackers' thread took its turns"
         ));
     }
     if course.conduct.iter().all(|conduct| conduct.connects == 0) {

@@ -12,6 +12,7 @@ use super::attack::Attack;
 use super::attacker::{Attacker, Shared};
 use super::conduct::{Conduct, Tally};
 use super::poller::Poller;
+use crate::latency::Latencies;
 use crate::load::runtime;
 use crate::target::Target;
 
@@ -36,6 +37,8 @@ pub(super) struct Course {
     pub(super) conduct: Vec<Conduct>,
     /// CPU time of the attackers' thread as a share of the attack's length.
     pub(super) busy_share: f64,
+    /// 99 % of the thread's turns through all that was due took no longer, in µs.
+    pub(super) turn_us_p99: u64,
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +90,7 @@ fn attack_until_over(attack: Attack, target: &Target, attackers: usize, state: &
     let variants = attack.variants.len();
     let mut tallies: Vec<Tally> = (0..variants).map(|_| Tally::default()).collect();
     let mut buffer = vec![0; 16 * 1024];
-    let (start, mut events) = (Instant::now(), Vec::new());
+    let (start, mut events, mut turns) = (Instant::now(), Vec::new(), Latencies::default());
     let mut swarm: Vec<Attacker> =
         (0..attackers).map(|number| Attacker::new(number, variants, start)).collect();
     let mut alarms: BinaryHeap<Reverse<(Instant, usize)>> =
@@ -113,6 +116,7 @@ fn attack_until_over(attack: Attack, target: &Target, attackers: usize, state: &
                 set_alarm(&mut alarms, None, swarm[number].wake, number);
             }
         }
+        turns.record(now.elapsed());
         state.connects.store(tallies.iter().map(|tally| tally.connects).sum(), Relaxed);
     }
     let now = Instant::now();
@@ -123,6 +127,7 @@ fn attack_until_over(attack: Attack, target: &Target, attackers: usize, state: &
     let conduct = attack.variants.iter().zip(&tallies).map(|(variant, tally)| tally.conduct(variant));
     Ok(Course {
         conduct: conduct.collect(),
+        turn_us_p99: turns.at(0.99),
         busy_share: runtime::cpu_time().as_secs_f64() / elapsed.max(1e-9),
     })
 }
