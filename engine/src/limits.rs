@@ -31,6 +31,9 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// that the refusal is not lost in a reset (RFC 9112 section 9.6).
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// And how much of it, in bytes: a client that has not looked for an answer by then does not look for any.
+pub const LINGER_BYTES_MAX: usize = 16 << 20;
+
 /// A body may be slow for this long before `limits.body_rate_min` counts.
 pub const BODY_RATE_GRACE: Duration = Duration::from_secs(5);
 

@@ -142,7 +142,7 @@ impl Refusal {
             Self::BodyTimeout => row(408, "body_timeout", CLOSES, RETRY, "the body did not arrive within limits.body_timeout_ms"),
             Self::BodyTooSlow => row(408, "body_too_slow", CLOSES, RETRY, "the body arrived slower than limits.body_rate_min"),
             Self::BodyTooLarge => row(413, "body_too_large", CLOSES, FINAL, "the body is larger than limits.body_bytes_max"),
-            Self::DecodedTooLarge => row(413, "decoded_too_large", KEEPS, FINAL, "the decoded body is larger than limits.body_decoded_bytes_max"),
+            Self::DecodedTooLarge => row(413, "decoded_too_large", CLOSES, FINAL, "the decoded body is larger than limits.body_decoded_bytes_max"),
             Self::RecordTooLarge => row(413, "record_too_large", KEEPS, FINAL, "the record is larger than its sink takes: send fewer events a request, or compress them"),
             Self::UnsupportedEncoding => row(415, "unsupported_encoding", KEEPS, FINAL, "Content-Encoding is none of identity, gzip, deflate, zstd, snappy"),
             Self::BadEncoding => row(400, "bad_encoding", KEEPS, FINAL, "the body is not what its Content-Encoding says"),

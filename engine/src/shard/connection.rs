@@ -247,6 +247,8 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
     pub(super) fn enter(&self, phase: Phase) {
         let timeouts = &self.shard.timeouts;
         let timeout = match phase {
+            // A connection is kept for what comes next; one that never said anything has to hurry.
+            Phase::Idle if self.served == 0 => timeouts.head.min(timeouts.idle),
             Phase::Idle => timeouts.idle,
             Phase::Head => timeouts.head,
             Phase::Body => timeouts.body,
@@ -286,11 +288,12 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
         if self.stream.shutdown().await.is_err() {
             return;
         }
-        loop {
+        let mut left = limits::LINGER_BYTES_MAX;
+        while left > 0 {
             self.buffer.discard_front(self.buffer.filled().len());
             match self.read().await {
                 Ok(0) | Err(_) => return,
-                Ok(_) => {}
+                Ok(read) => left = left.saturating_sub(read),
             }
         }
     }

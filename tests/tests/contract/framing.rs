@@ -163,6 +163,9 @@ fn absolute_form_is_a_path(driver: Driver) {
         client.exchange(&Request::post("HTTP://collector.example:8088/collect?appId=app1", "{}")),
     ];
     assert_eq!(client.exchange(&Request::get("http://collector.example/elsewhere")).status, 404);
+    for pathless in ["http://collector.example", "http://collector.example?a?b"] {
+        assert_eq!(client.exchange(&Request::get(pathless)).status, 404, "{pathless}");
+    }
     let records = engine.stop_and_read();
     for response in sent {
         let record = record_of(&records, &response);

@@ -14,6 +14,7 @@ on_both_drivers!(
     a_body_below_the_minimum_rate_is_answered_408,
     an_idle_connection_is_closed_without_a_word,
     a_connection_in_use_is_not_idle,
+    a_connection_that_never_says_anything_has_to_hurry,
 );
 
 fn assert_timed_out(client: &mut Client, response: &Response, name: &str) {
@@ -103,4 +104,13 @@ fn a_connection_in_use_is_not_idle(driver: Driver) {
         // The client's own pace: in sum far beyond the timeout, each time well below it.
         thread::sleep(Duration::from_millis(400));
     }
+}
+
+fn a_connection_that_never_says_anything_has_to_hurry(driver: Driver) {
+    let engine = Engine::start(&EngineOptions::new(driver).limits("head_timeout_ms = 300"));
+    let mut used = engine.connect();
+    assert_eq!(used.exchange(&Request::get("/health")).status, 200);
+    let mut silent = engine.connect();
+    assert_eq!(silent.ending(), Ending::Closed);
+    assert_eq!(used.exchange(&Request::get("/health")).status, 200, "one that said something is kept");
 }

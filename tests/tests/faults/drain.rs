@@ -92,7 +92,9 @@ fn sigint_drains_too(driver: Driver) {
 }
 
 fn a_client_that_never_finishes_does_not_hold_the_drain(driver: Driver) {
-    let mut engine = Engine::start(&EngineOptions::new(driver).server("drain_deadline_ms = 2000"));
+    let mut engine = Engine::start(
+        &EngineOptions::new(driver).server("drain_deadline_ms = 2000").section("ack", "deadline_ms = 1500"),
+    );
     let mut client = engine.connect();
     client.send(b"POST /collect HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf");
     assert_eq!(engine.exchange(&Request::post("/collect", "stored")).status, 200);
