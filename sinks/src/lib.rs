@@ -20,6 +20,7 @@ pub mod conformance;
 mod delivery;
 mod fault;
 mod sink;
+mod source;
 
 #[cfg(feature = "file")]
 pub mod file;
@@ -34,3 +35,4 @@ pub use fault::{Fate, Fault, FaultKind, Retry, Whose};
 pub use sink::{
     Capabilities, CheckReport, Gauge, Health, OpenError, Records, Settled, Sink, Submission, Wake,
 };
+pub use source::{Source, SourceError, StreamId};
