@@ -2,7 +2,7 @@
 import { Aws, CfnResource, Fn, Stack } from 'aws-cdk-lib';
 import { CfnAccelerator, CfnEndpointGroup, CfnListener } from 'aws-cdk-lib/aws-globalaccelerator';
 import { Construct } from 'constructs';
-import { Switch, pick, when } from './switch';
+import { Switch, pickProperties, when } from './switch';
 
 export interface AcceleratorProps {
   /** Not in China's regions, which have no Global Accelerator. */
@@ -24,7 +24,7 @@ export class Accelerator extends Construct {
       const listener = new CfnListener(this, 'Listener', {
         acceleratorArn: accelerator.attrAcceleratorArn,
         protocol: 'TCP',
-        portRanges: pick<any>(this, props.https, [port(80), port(443)], [port(80)]),
+        portRanges: pickProperties(this, props.https, [port(80), port(443)], [port(80)]),
       });
       const group = new CfnEndpointGroup(this, 'Endpoints', {
         listenerArn: listener.attrListenerArn,

@@ -145,9 +145,7 @@ export class Assembly extends Construct {
       engineSecurityGroupId: frontDoor.securityGroups.engine.attrGroupId,
     });
     onlyIf(fleet, chosen);
-    for (const rule of frontDoor.rules) {
-      fleet.nestedStackResource?.addResourceDependency(rule);
-    }
+    fleet.nestedStackResource?.addResourceDependency(frontDoor.rule);
     this.fleets.push(fleet);
   }
 

@@ -5,7 +5,7 @@
 import { Aws, CfnDeletionPolicy, Fn } from 'aws-cdk-lib';
 import { CfnBucket, CfnBucketPolicy } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
-import { Switch, equal, not, pick, when } from './switch';
+import { Switch, equal, not, optional, when } from './switch';
 import { number } from './number';
 
 export interface DataBucketProps {
@@ -57,19 +57,17 @@ export class DataBucket extends Construct {
   }
 
   private rules(props: DataBucketProps): CfnBucket.RuleProperty[] {
-    const optional = (choice: Switch, rule: unknown): CfnBucket.RuleProperty[] =>
-      choice === false ? [] : [pick<any>(this, choice, rule, { Ref: 'AWS::NoValue' })];
     const moved = not('ObjectsMove', equal('ObjectsNeverMove', props.transitionDays, '0'));
     const expired = not('ObjectsExpire', equal('ObjectsNeverExpire', props.expiryDays, '0'));
     return [
       // What an upload that was cut off left behind is paid for and seen by nobody.
       { id: 'AbortUploads', status: 'Enabled', abortIncompleteMultipartUpload: { daysAfterInitiation: 2 } },
-      ...optional(moved, {
+      ...optional<CfnBucket.RuleProperty>(this, moved, {
         id: 'Transition',
         status: 'Enabled',
         transitions: [{ storageClass: 'INTELLIGENT_TIERING', transitionInDays: number(props.transitionDays) }],
       }),
-      ...optional(expired, { id: 'Expire', status: 'Enabled', expirationInDays: number(props.expiryDays) }),
+      ...optional<CfnBucket.RuleProperty>(this, expired, { id: 'Expire', status: 'Enabled', expirationInDays: number(props.expiryDays) }),
     ];
   }
 }

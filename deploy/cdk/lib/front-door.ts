@@ -17,7 +17,7 @@ import { Construct } from 'constructs';
 import { ALB_IDLE_TIMEOUT_S, DATA_PORT, DEREGISTRATION_DELAY_S, HEALTH_PATH } from './engine';
 import { ListenerRules } from './listener-rules';
 import { SecurityGroups } from './security-groups';
-import { Switch, equal, pick, pickText, when } from './switch';
+import { Switch, equal, not, optional, pickText, when } from './switch';
 
 /** Policies that allow TLS 1.2 and 1.3 with forward secrecy only. */
 export const TLS_POLICY = 'ELBSecurityPolicy-TLS13-1-2-Res-2021-06';
@@ -48,8 +48,8 @@ export class FrontDoor extends Construct {
   readonly loadBalancer: CfnLoadBalancer;
   readonly targetGroup: CfnTargetGroup;
   readonly securityGroups: SecurityGroups;
-  /** A service can't start before these send it requests. */
-  readonly rules: CfnResource[];
+  /** A service can't start before a listener sends it requests. */
+  readonly rule: CfnResource;
 
   constructor(scope: Construct, id: string, props: FrontDoorProps) {
     super(scope, id);
@@ -92,8 +92,9 @@ export class FrontDoor extends Construct {
       targetGroupArn: this.targetGroup.ref,
       // OIDC needs HTTPS. With HTTPS the engine answers these 308 whatever they carry.
       authentication: false,
+      hosted: not('HasDomain', equal('HasNoDomain', props.domainName, '')),
     });
-    this.rules = [...forward.rules];
+    this.rule = forward.events;
     when(this, props.https, () => {
       const https = this.listener('Https', {
         port: 443,
@@ -101,13 +102,14 @@ export class FrontDoor extends Construct {
         certificates: [{ certificateArn: props.certificateArn }],
         sslPolicy: TLS_POLICY,
       });
-      const rules = new ListenerRules(this, 'HttpsRules', {
+      new ListenerRules(this, 'HttpsRules', {
         ...props,
         listenerArn: https.ref,
         targetGroupArn: this.targetGroup.ref,
         only: props.https,
+        // A certificate is for a domain.
+        hosted: true,
       });
-      this.rules.push(...rules.rules);
       return [https];
     });
   }
@@ -151,8 +153,6 @@ function attributes(scope: Construct, props: FrontDoorProps): CfnLoadBalancer.Lo
   return [
     ...Object.entries(always).map(([key, value]) => ({ key, value })),
     { key: 'access_logs.s3.enabled', value: pickText(scope, props.accessLogs, 'true', 'false') },
-    ...Object.entries(logs)
-      .filter(() => props.accessLogs !== false)
-      .map(([key, value]) => pick<any>(scope, props.accessLogs, { key, value }, { Ref: 'AWS::NoValue' })),
+    ...Object.entries(logs).flatMap(([key, value]) => optional(scope, props.accessLogs, { key, value })),
   ];
 }

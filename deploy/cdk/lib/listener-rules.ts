@@ -1,9 +1,9 @@
 /** The rules of one listener. Priorities leave room in front for an operator's own. */
-import { CfnResource, Fn } from 'aws-cdk-lib';
+import { Fn } from 'aws-cdk-lib';
 import { CfnListenerRule } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import { Construct } from 'constructs';
 import { PING_PATH } from './engine';
-import { Switch, and, equal, not, pick, when } from './switch';
+import { Switch, and, optional, pickProperties, when } from './switch';
 
 export interface ListenerRulesProps {
   listenerArn: string;
@@ -14,19 +14,23 @@ export interface ListenerRulesProps {
   authenticationSecretArn: string;
   authenticationSecretVersion: string;
   closed: Switch;
+  /** Whether requests must name the domain. */
+  hosted: Switch;
   /** Whether the listener exists. */
   only?: Switch;
 }
 
 export class ListenerRules extends Construct {
-  readonly rules: CfnResource[] = [];
+  /** Sends events to the engines. */
+  readonly events: CfnListenerRule;
 
   constructor(scope: Construct, id: string, private readonly props: ListenerRulesProps) {
     super(scope, id);
     const exists = props.only ?? true;
-    this.rules.push(...when(this, this.both('Closed', exists, props.closed), () => [this.closed()]));
-    this.rules.push(...when(this, exists, () => [this.data('Events', 110, props.path), this.data('Ping', 120, PING_PATH)]));
-    this.rules.push(...when(this, this.both('Login', exists, props.authentication), () => [this.login()]));
+    this.events = this.data('Events', 110, props.path);
+    when(this, this.both('Closed', exists, props.closed), () => [this.closed()]);
+    when(this, exists, () => [this.events, this.data('Ping', 120, PING_PATH)]);
+    when(this, this.both('Login', exists, props.authentication), () => [this.login()]);
   }
 
   private both(what: string, exists: Switch, also: Switch): Switch {
@@ -39,13 +43,13 @@ export class ListenerRules extends Construct {
 
   /** Authentication covers every rule that reaches an engine, whoever wrote the SDK, from the moment it is on. */
   private data(id: string, priority: number, path: string): CfnListenerRule {
-    const forward = (order?: number) => ({ type: 'forward', targetGroupArn: this.props.targetGroupArn, order });
-    const actions = pick<unknown>(
+    const forward = (order: number) => ({ type: 'forward', targetGroupArn: this.props.targetGroupArn, order });
+    const actions = pickProperties<CfnListenerRule.ActionProperty[]>(
       this,
       this.props.authentication,
       [this.oidc('deny', 1), forward(2)],
-      [forward()],
-    ) as CfnListenerRule.ActionProperty[];
+      [forward(1)],
+    );
     return this.rule(id, priority, path, actions);
   }
 
@@ -55,20 +59,11 @@ export class ListenerRules extends Construct {
   }
 
   private rule(id: string, priority: number, path: string, actions: CfnListenerRule.ActionProperty[]): CfnListenerRule {
-    const hosted = not('HasDomain', equal('HasNoDomain', this.props.domainName, ''));
+    const host = { field: 'host-header', hostHeaderConfig: { values: [this.props.domainName] } };
     const conditions: CfnListenerRule.RuleConditionProperty[] = [
       { field: 'path-pattern', pathPatternConfig: { values: [path] } },
+      ...optional<CfnListenerRule.RuleConditionProperty>(this, this.props.hosted, host),
     ];
-    if (hosted !== false) {
-      conditions.push(
-        pick<any>(
-          this,
-          hosted,
-          { field: 'host-header', hostHeaderConfig: { values: [this.props.domainName] } },
-          { Ref: 'AWS::NoValue' },
-        ),
-      );
-    }
     return new CfnListenerRule(this, id, { listenerArn: this.props.listenerArn, priority, conditions, actions });
   }
 

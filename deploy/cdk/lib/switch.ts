@@ -5,7 +5,7 @@
  *
  * Conditions can't cross stacks, so a test is kept as an expression and becomes a condition of each stack that asks.
  */
-import { CfnCondition, CfnResource, Fn, ICfnConditionExpression, Stack, Token } from 'aws-cdk-lib';
+import { CfnCondition, CfnResource, Fn, ICfnConditionExpression, Stack, Token, Tokenization } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 
 /** A comparison of parameters, made by CloudFormation. */
@@ -95,4 +95,29 @@ export function when(scope: Construct, choice: Switch, make: () => CfnResource[]
     }
   }
   return made;
+}
+
+/** As {@link pick}, for properties of resources: CDK capitalizes their names, but not inside an `Fn::If`. */
+export function pickProperties<T>(scope: Construct, choice: Switch, yes: T, no: T): T {
+  return typeof choice === 'boolean' ? pick(scope, choice, yes, no) : pick(scope, choice, capitalized(yes) as T, capitalized(no) as T);
+}
+
+/** A property, or an item of a list, that exists only if `choice` holds. */
+export function optional<T>(scope: Construct, choice: Switch, value: T): T[] {
+  if (choice === false) {
+    return [];
+  }
+  return [pickProperties<T>(scope, choice, value, { Ref: 'AWS::NoValue' } as T)];
+}
+
+function capitalized(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    return value.map(capitalized);
+  }
+  if (typeof value !== 'object' || value === null || Tokenization.isResolvable(value)) {
+    return value;
+  }
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [key.charAt(0).toUpperCase() + key.slice(1), capitalized(inner)]),
+  );
 }

@@ -10,7 +10,7 @@ import { Construct } from 'constructs';
 import { CONTAINER, DATA_PORT, HEALTH_COMMAND, STATE_DIR, Variables } from './engine';
 import { Statement, serviceRole } from './iam';
 import { ConditionalStatement, Sink } from './sink';
-import { pick } from './switch';
+import { optional, pick } from './switch';
 import { number } from './number';
 
 export interface TaskProps {
@@ -142,20 +142,15 @@ export class Task extends Construct {
     }
     return [
       ...Object.entries(common).map(([name, value]) => ({ name, value })),
-      ...sink
-        .filter(({ only }) => only !== false)
-        .map(({ name, value, only }) => pick<any>(this, only ?? true, { name, value }, { Ref: 'AWS::NoValue' })),
+      ...sink.flatMap(({ name, value, only }) => optional(this, only ?? true, { name, value })),
     ];
   }
 
   private secrets(): CfnTaskDefinition.SecretProperty[] | undefined {
-    const secrets = this.props.sink.secrets(this).filter(({ only }) => only !== false);
-    if (secrets.length === 0) {
-      return undefined;
-    }
-    return secrets.map(({ name, valueFrom, only }) =>
-      pick<any>(this, only ?? true, { name, valueFrom }, { Ref: 'AWS::NoValue' }),
-    );
+    const secrets = this.props.sink
+      .secrets(this)
+      .flatMap(({ name, valueFrom, only }) => optional(this, only ?? true, { name, valueFrom }));
+    return secrets.length > 0 ? secrets : undefined;
   }
 }
 
