@@ -84,13 +84,15 @@ pub(super) fn is_host(host: &[u8]) -> bool {
         return is_bracketed_host(rest);
     }
     let is_name = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & NAME_BYTE[usize::from(*byte)]);
-    // A port has five digits at most, so its colon is near the end.
-    match host.iter().rev().take(6).position(|byte| *byte == b':') {
-        Some(port_len) => {
-            let (name, port) = host.split_at(host.len() - port_len);
-            is_port(port) && is_name(&name[..name.len() - 1])
-        }
-        None => is_name(host),
+    // Nearly all are a name, or a name and a port of four or five digits.
+    match host {
+        [name @ .., b':', a, b, c, d] if is_port(&[*a, *b, *c, *d]) => is_name(name),
+        [name @ .., b':', a, b, c, d, e] if is_port(&[*a, *b, *c, *d, *e]) => is_name(name),
+        _ if is_name(host) => true,
+        _ => host
+            .iter()
+            .rposition(|byte| *byte == b':')
+            .is_some_and(|colon| is_port(&host[colon + 1..]) && is_name(&host[..colon])),
     }
 }
 
