@@ -82,11 +82,16 @@ impl Door {
     }
 }
 
+/// Whether someone accepts connections at `address`.
+fn is_taken(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&address, ATTEMPT).is_ok()
+}
+
 /// Whether someone goes on accepting connections at `address`. The kernel closes the sockets of a process on `io_uring`
 /// some time after its end: what a target of the last round leaves behind is waited for.
 pub(super) fn stays_taken(address: SocketAddr) -> bool {
     let until = Instant::now() + LEFT_BEHIND;
-    while TcpStream::connect_timeout(&address, ATTEMPT).is_ok() {
+    while is_taken(address) {
         if Instant::now() >= until {
             return true;
         }

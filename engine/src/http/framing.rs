@@ -85,15 +85,18 @@ pub(super) fn is_host(host: &[u8]) -> bool {
     }
     let is_name = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & NAME_BYTE[usize::from(*byte)]);
     // Nearly all are a name, or a name and a port of four or five digits.
-    match host {
-        [name @ .., b':', a, b, c, d] if is_port(&[*a, *b, *c, *d]) => is_name(name),
-        [name @ .., b':', a, b, c, d, e] if is_port(&[*a, *b, *c, *d, *e]) => is_name(name),
-        _ if is_name(host) => true,
-        _ => host
+    for digits in [4, 5] {
+        if let Some((name, [b':', port @ ..])) = host.split_at_checked(host.len().wrapping_sub(digits + 1))
+            && is_port(port)
+        {
+            return is_name(name);
+        }
+    }
+    is_name(host)
+        || host
             .iter()
             .rposition(|byte| *byte == b':')
-            .is_some_and(|colon| is_port(&host[colon + 1..]) && is_name(&host[..colon])),
-    }
+            .is_some_and(|colon| is_port(&host[colon + 1..]) && is_name(&host[..colon]))
 }
 
 /// An IPv6 address, whose `[` is gone.
