@@ -149,7 +149,10 @@ impl Appender {
             head.extend_from_slice(&value_len.to_le_bytes());
         }
         let index_crc = crc32c::crc32c(&head[FRAME_HEADER_BYTES..]);
-        #[allow(clippy::cast_possible_truncation, reason = "a batch addresses its records and its arena by u32")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "a batch addresses its records and its arena by u32"
+        )]
         let header = FrameHeader {
             segment_id: segment.id,
             sequence: self.next,
@@ -201,6 +204,12 @@ impl Appender {
     #[must_use]
     pub fn segment(&self) -> Option<u64> {
         self.segment.map(|segment| segment.first_sequence)
+    }
+
+    /// The number that the next batch would get in the current segment.
+    #[cfg(test)]
+    pub(super) fn next(&self) -> u64 {
+        self.next
     }
 
     /// Everything below this number is durable.

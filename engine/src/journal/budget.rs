@@ -19,8 +19,7 @@ impl Budget {
     /// Takes `bytes`, or nothing and returns false when they would exceed the limit.
     #[must_use]
     pub fn take(&self, bytes: u64) -> bool {
-        let fits =
-            |used: u64| used.checked_add(bytes).filter(|after| *after <= self.bytes_max || bytes == 0);
+        let fits = |used: u64| used.checked_add(bytes).filter(|after| *after <= self.bytes_max || bytes == 0);
         self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
 

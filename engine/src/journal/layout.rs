@@ -52,7 +52,8 @@ pub fn stream_entry(name: &str) -> StreamEntry {
     match (number(".seg"), number(".spare")) {
         // The last numbers of all are left out: there would be none behind them.
         (Some(first), _)
-            if first.is_multiple_of(SEQUENCES_PER_SEGMENT) && first < u64::MAX - 2 * SEQUENCES_PER_SEGMENT =>
+            if first.is_multiple_of(SEQUENCES_PER_SEGMENT)
+                && first < u64::MAX - 2 * SEQUENCES_PER_SEGMENT =>
         {
             StreamEntry::Segment(first)
         }

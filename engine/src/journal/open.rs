@@ -81,7 +81,9 @@ pub enum OpenError {
         pid: Option<u32>,
     },
     /// The limit leaves no room to work in.
-    #[error("journal.bytes_max = {bytes_max}: at least {bytes_min} is needed, two segments for each shard and sink")]
+    #[error(
+        "journal.bytes_max = {bytes_max}: at least {bytes_min} is needed, two segments for each shard and sink"
+    )]
     TooSmall {
         /// The limit.
         bytes_max: u64,
@@ -217,16 +219,25 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && !matches!(name, "." | ".." | layout::LOCK) && !name.contains(['/', '\0'])
 }
 
-/// Makes the directory and those above it that are missing.
+/// Makes the directory and those above it that are missing, and the names of all of them durable: one that is there may
+/// have been made by a process that died before its fsync.
 fn make_dirs<D: Disk>(disk: &mut D, dir: &Path) -> io::Result<()> {
-    match disk.list(dir, &mut |_, _| {}) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        result => return result,
-    }
-    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    let Some(parent) = dir.parent() else { return Ok(()) };
+    if !parent.as_os_str().is_empty() {
         make_dirs(disk, parent)?;
     }
-    ensure_dir(disk, dir)
+    match ensure_dir(disk, dir) {
+        // Somebody else's directory above ours: it was there before us.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            disk.list(dir, &mut |_, _| {}).map_err(|_| error)
+        }
+        result => result,
+    }
 }
 
 fn old_streams<D: Disk>(disk: &mut D, sink_dir: &Path) -> io::Result<Vec<u16>> {
@@ -244,12 +255,7 @@ fn old_streams<D: Disk>(disk: &mut D, sink_dir: &Path) -> io::Result<Vec<u16>> {
 }
 
 /// Counts what is there: it is in use whatever the limit says. Notes and cursors have their bytes already.
-fn count<D: Disk>(
-    disk: &mut D,
-    options: &Options,
-    budget: &Budget,
-    found: &mut Found,
-) -> io::Result<()> {
+fn count<D: Disk>(disk: &mut D, options: &Options, budget: &Budget, found: &mut Found) -> io::Result<()> {
     let (mut dirs, mut bytes) = (Vec::new(), 0);
     disk.list(&options.dir, &mut |name, kind| match kind {
         Entry::Directory => dirs.push(name.to_owned()),

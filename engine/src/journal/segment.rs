@@ -167,8 +167,7 @@ impl<F: Send + Sync> SegmentFile<F> {
         }
         let found = self.next_whole_header(disk, behind, walk.expected)?;
         let Some(header) = found else { return Ok(Step::End(Tail { offset: walk.offset, torn_end })) };
-        let hole =
-            Hole { offset: walk.offset, end: header.offset, from: walk.expected, to: header.sequence };
+        let hole = Hole { offset: walk.offset, end: header.offset, from: walk.expected, to: header.sequence };
         *walk = Walk { offset: header.offset, expected: header.sequence };
         Ok(Step::Hole(hole))
     }
@@ -296,12 +295,7 @@ impl<F: Send + Sync> SegmentFile<F> {
     ///
     /// # Errors
     /// Of the disk. Not if lenient: then what can't be read is zeros too.
-    pub fn read<D: Disk<File = F>>(
-        &mut self,
-        disk: &mut D,
-        offset: u64,
-        into: &mut [u8],
-    ) -> io::Result<()> {
+    pub fn read<D: Disk<File = F>>(&mut self, disk: &mut D, offset: u64, into: &mut [u8]) -> io::Result<()> {
         match read_full(disk, &self.file, offset, into) {
             Ok(bytes) => into[bytes..].fill(0),
             Err(error) if !self.lenient => return Err(error),

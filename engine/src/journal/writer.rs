@@ -27,7 +27,7 @@ pub enum AppendError {
 pub struct Writer<D: Disk> {
     disk: D,
     stream: ShardStream<D::File>,
-    appender: Appender,
+    pub(super) appender: Appender,
     current: Option<ReadySegment<D::File>>,
     /// The last batch that was written.
     written: Option<u64>,
@@ -72,8 +72,7 @@ impl<D: Disk> Writer<D> {
     /// # Errors
     /// [`AppendError::Failed`]
     pub fn sync(&mut self) -> Result<u64, AppendError> {
-        if let (Some(current), true, Some(written)) =
-            (&self.current, self.appender.in_flight(), self.written)
+        if let (Some(current), true, Some(written)) = (&self.current, self.appender.in_flight(), self.written)
         {
             let synced = self.disk.sync(&current.file);
             self.check(synced)?;

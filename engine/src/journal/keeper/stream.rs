@@ -36,6 +36,14 @@ struct OnDisk {
     bytes: u64,
     /// A write or fsync of it failed: the file is never used again.
     distrusted: bool,
+    /// Nothing in it was ever acknowledged, nor will be.
+    void: bool,
+}
+
+impl OnDisk {
+    fn new(bytes: u64) -> Self {
+        Self { bytes, distrusted: false, void: false }
+    }
 }
 
 /// How far the next segment is.
@@ -166,7 +174,7 @@ impl<F: Send + Sync> StreamKeeper<F> {
         recovery::recover(&mut shop.disk, &dir, self.stream, &listing, lenient, &mut self.found)?;
         self.next = recovery::next_sequence(&listing, cursor.delivered, cursor.floor);
         self.found.next_sequence = self.next;
-        let on_disk = |(first, bytes): (&u64, &u64)| (*first, OnDisk { bytes: *bytes, distrusted: false });
+        let on_disk = |(first, bytes): (&u64, &u64)| (*first, OnDisk::new(*bytes));
         self.segments = listing.segments.iter().map(on_disk).collect();
         self.spares = listing.spares.iter().map(on_disk).collect();
         // A process may have died between a rename and the fsync behind it.
@@ -181,12 +189,16 @@ impl<F: Send + Sync> StreamKeeper<F> {
             shop.figures.segments_abandoned.add(1);
             let Some(segment) = self.segments.get_mut(&abandoned.first_sequence) else { continue };
             segment.distrusted = true;
-            // Nothing in it counts: its room is of more use. The newest stays, for its numbers.
-            let newest = self.newest() == Some(abandoned.first_sequence);
-            if abandoned.empty && !newest {
-                let removed = self.remove(shop, abandoned.first_sequence);
-                shop.figures.disk_failures.add(u64::from(removed.is_err()));
-            }
+            segment.void = abandoned.empty;
+        }
+        // Their room is of more use. The newest stays until there is a newer one, for its numbers.
+        let newest = self.newest();
+        let void =
+            |(first, segment): (&u64, &OnDisk)| (segment.void && Some(*first) != newest).then_some(*first);
+        let void: Vec<u64> = self.segments.iter().filter_map(void).collect();
+        for first in void {
+            let removed = self.remove(shop, first).and_then(|()| self.sync_dir(shop));
+            shop.figures.disk_failures.add(u64::from(removed.is_err()));
         }
     }
 
@@ -219,8 +231,7 @@ impl<F: Send + Sync> StreamKeeper<F> {
             if self.kept.has(first) {
                 self.set_aside(shop, first)?;
             } else if self.is_spare(shop, segment) {
-                let (from, to) =
-                    (layout::segment(self.dir(), first), layout::spare(self.dir(), first));
+                let (from, to) = (layout::segment(self.dir(), first), layout::spare(self.dir(), first));
                 shop.disk.rename(&from, &to)?;
                 self.segments.remove(&first);
                 self.spares.insert(first, segment);
@@ -345,8 +356,7 @@ impl<F: Send + Sync> StreamKeeper<F> {
                     return Err(error);
                 }
                 self.spares.remove(&spare);
-                self.segments
-                    .insert(first, OnDisk { bytes: ready.segment.bytes, distrusted: false });
+                self.segments.insert(first, OnDisk::new(ready.segment.bytes));
                 self.next = sequences_end(first);
                 self.dir_dirty = true;
                 ready
@@ -378,8 +388,7 @@ impl<F: Send + Sync> StreamKeeper<F> {
             },
         };
         let segment = Segment { id: shop.random.u64(1..), first_sequence: self.next, bytes };
-        let header =
-            SegmentHeader { stream: self.stream, id: segment.id, first_sequence: self.next, bytes };
+        let header = SegmentHeader { stream: self.stream, id: segment.id, first_sequence: self.next, bytes };
         #[allow(clippy::cast_possible_truncation, reason = "a constant of 4096")]
         let mut block = [0; SEGMENT_HEADER_BYTES as usize];
         block[..64].copy_from_slice(&header.encode());
@@ -408,7 +417,7 @@ impl<F: Send + Sync> StreamKeeper<F> {
             }
         };
         // From here on it is there, whatever becomes of it; if it can't be removed, then later.
-        self.spares.insert(self.next, OnDisk { bytes, distrusted: false });
+        self.spares.insert(self.next, OnDisk::new(bytes));
         match shop.disk.allocate(&file, bytes) {
             Ok(()) => Ok(Some(file)),
             Err(error) => {

@@ -243,7 +243,9 @@ impl<F: Send + Sync> StreamReader<F> {
             let opened = SegmentFile::open(&mut shelf.disk, &path, self.number, behind, lenient);
             let mut file = match opened {
                 Ok(file) => file,
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::Unsupported) => {
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::Unsupported) =>
+                {
                     continue;
                 }
                 Err(error) => return Err(error),
