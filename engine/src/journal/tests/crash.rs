@@ -28,9 +28,13 @@ fn life(harness: &mut Harness) {
         if harness.disk.is_off() {
             harness.crash(true);
         } else if round == 1 {
-            harness.crash(false);
+            harness.crash_to(false, 1);
         } else if round == 2 {
-            harness.crash(true);
+            // Drained, nothing is left of the second stream but its numbers.
+            while harness.read(1, 9) > 0 {}
+            harness.deliver(1, 0);
+            harness.turn();
+            harness.crash_to(true, 2);
         }
     }
 }
@@ -99,7 +103,7 @@ enum Event {
     Deliver { stream: usize, keep: usize },
     Trouble { after: u64, trouble: Trouble },
     Space(Option<usize>),
-    Crash { power: bool },
+    Crash { power: bool, shards: u16 },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -115,7 +119,7 @@ fn event() -> impl Strategy<Value = Event> {
         5 => (0_usize..2, 0_usize..3).prop_map(|(stream, keep)| Event::Deliver { stream, keep }),
         4 => (0_u64..16, trouble).prop_map(|(after, trouble)| Event::Trouble { after, trouble }),
         1 => prop::option::of(20_000_usize..200_000).prop_map(Event::Space),
-        2 => any::<bool>().prop_map(|power| Event::Crash { power }),
+        2 => (any::<bool>(), 1_u16..3).prop_map(|(power, shards)| Event::Crash { power, shards }),
     ]
 }
 
@@ -139,7 +143,7 @@ proptest! {
                 Event::Deliver { stream, keep } => harness.deliver(stream, keep),
                 Event::Trouble { after, trouble } => harness.disk.plan(after, trouble),
                 Event::Space(bytes) => harness.disk.set_space(bytes.unwrap_or(usize::MAX)),
-                Event::Crash { power } => harness.crash(power),
+                Event::Crash { power, shards } => harness.crash_to(power, shards),
             }
             if harness.disk.is_off() {
                 harness.crash(true);

@@ -119,7 +119,13 @@ impl Harness {
 
     /// Ends the process, and the machine if `power`.
     pub fn crash(&mut self, power: bool) {
+        self.crash_to(power, self.options.sinks[0].shards);
+    }
+
+    /// Ends the process; the next one has so many shards.
+    pub fn crash_to(&mut self, power: bool, shards: u16) {
         self.life = None;
+        self.options.sinks[0].shards = shards;
         if power {
             self.disk.lose_power()
         } else {
@@ -134,6 +140,10 @@ impl Harness {
 
     /// A new batch of about `bytes`.
     pub fn append(&mut self, stream: usize, bytes: usize) -> Result<(), AppendError> {
+        // A stream that an earlier process left, when it had more shards.
+        if stream >= usize::from(self.options.sinks[0].shards) {
+            return Ok(());
+        }
         self.batches += 1;
         let text = format!("{}:{}\n{}\nend", stream, self.batches, "x".repeat(bytes.max(3)));
         self.append_text(stream, text)
@@ -171,6 +181,9 @@ impl Harness {
     }
 
     pub fn sync(&mut self, stream: usize) -> Result<(), AppendError> {
+        if stream >= usize::from(self.options.sinks[0].shards) {
+            return Ok(());
+        }
         let result = self.life.as_mut().unwrap().writers[stream].sync();
         self.note_durable(stream);
         if result.is_err() {
@@ -236,6 +249,8 @@ impl Harness {
             if !self.texts_read.insert(text.clone()) {
                 self.repeated += 1;
             }
+            // Reading it again gives the same, also after a power loss, until it is reported delivered.
+            books.owed.insert(sequence);
             books.read.push(sequence);
             books.position = sequence + 1;
         }
