@@ -33,6 +33,7 @@ mod figures;
 pub mod format;
 pub mod keeper;
 pub mod layout;
+pub mod offline;
 mod open;
 mod reader;
 pub mod recovery;

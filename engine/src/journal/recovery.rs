@@ -150,11 +150,11 @@ fn seal<D: Disk>(
     segment: &mut SegmentFile<D::File>,
     survey: &Survey,
 ) -> io::Result<u64> {
-    let kept = survey.frames.partition_point(|(sequence, _)| *sequence < survey.claimed);
-    let Some((_, offset)) = survey.frames.get(kept) else { return Ok(0) };
+    let kept = survey.frames.partition_point(|frame| frame.sequence < survey.claimed);
+    let Some(frame) = survey.frames.get(kept) else { return Ok(0) };
     let file = disk.open(path, true)?;
     // The header was fsynced before the first frame was written. Unless a disk lied, this changes nothing.
-    let mut ranges = vec![(0, SEGMENT_HEADER_BYTES), (*offset, survey.tail)];
+    let mut ranges = vec![(0, SEGMENT_HEADER_BYTES), (frame.offset, survey.tail)];
     if segment.header.is_err() {
         ranges.remove(0);
     }

@@ -81,12 +81,8 @@ pub struct Tail {
 /// Everything about a segment that a walk through all of it finds out.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
-    /// Number and offset of every whole frame, ascending.
-    pub frames: Vec<(u64, u64)>,
-    /// Records in them.
-    pub records: u64,
-    /// Their bytes, padding not counted.
-    pub frame_bytes: u64,
+    /// The header of every whole frame, ascending.
+    pub frames: Vec<FrameHeader>,
     /// The number behind the last whole frame's; the segment's first when there is none.
     pub end: u64,
     /// Below this everything was durable at some time, so what is missing is damage.
@@ -191,9 +187,7 @@ impl<F: Send + Sync> SegmentFile<F> {
         loop {
             match self.step(disk, &mut walk, batch)? {
                 Step::Frame(header) => {
-                    survey.frames.push((header.sequence, header.offset));
-                    survey.records += u64::from(header.records);
-                    survey.frame_bytes += header.frame_bytes();
+                    survey.frames.push(header);
                     survey.end = header.sequence + 1;
                     survey.claimed = survey.claimed.max(header.durable_below);
                     survey.void_from = Some(header.void_from);
