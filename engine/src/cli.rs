@@ -6,6 +6,8 @@
 //! | 1 | failure while running |
 //! | 2 | wrong usage or configuration |
 
+mod journal;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,7 +44,7 @@ struct Options {
     config: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Serve (the default)
     Run,
@@ -54,12 +56,21 @@ enum Command {
     },
     /// Print the effective configuration, secrets hidden
     Config,
+    /// Look at a journal's directory, or deliver what it holds
+    Journal {
+        #[command(subcommand)]
+        command: journal::JournalCommand,
+    },
 }
 
 /// Parses the arguments and does what they say.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // A journal is looked at without any configuration.
+    if let Some(Command::Journal { command }) = &cli.command {
+        return journal::run(command, &cli.options);
+    }
     let loaded = match load(&cli.options) {
         Ok(loaded) => loaded,
         Err(text) => {
@@ -74,6 +85,7 @@ pub fn main() -> ExitCode {
             print!("{}", loaded.effective);
             ExitCode::SUCCESS
         }
+        Command::Journal { command } => journal::run(&command, &cli.options),
     }
 }
 

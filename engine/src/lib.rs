@@ -30,6 +30,7 @@ pub mod engine;
 pub mod handoff;
 pub mod host;
 pub mod http;
+pub mod journal;
 pub mod lane;
 pub mod limits;
 pub mod memory;

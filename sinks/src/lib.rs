@@ -29,7 +29,7 @@ pub mod kafka;
 #[cfg(feature = "null")]
 pub mod null;
 
-pub use batch::{Batch, Origin, Record, RecordTooLarge};
+pub use batch::{Batch, NotABatch, Origin, Record, RecordTooLarge};
 pub use delivery::Delivery;
 pub use fault::{Fate, Fault, FaultKind, Retry, Whose};
 pub use sink::{
