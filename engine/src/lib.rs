@@ -37,4 +37,5 @@ pub mod memory;
 pub mod observe;
 pub mod protocol;
 pub mod record;
+pub mod relay;
 pub mod shard;

@@ -9,6 +9,20 @@ pub(super) fn check(reader: &mut Reader, settings: &Settings) {
     listeners(reader, settings);
     times(reader, settings);
     sinks(reader, &settings.sinks);
+    journal(reader, settings);
+}
+
+fn journal(reader: &mut Reader, settings: &Settings) {
+    let journaled = (0..settings.sinks.len()).filter(|sink| settings.is_journaled(*sink)).count();
+    let shards = u64::from(settings.server.shards.unwrap_or(1));
+    let least = 2 * shards * journaled as u64 * settings.journal.segment_bytes;
+    if settings.journal.bytes_max < least {
+        let problem = format!(
+            "is too small: {shards} shard(s) x {journaled} journaled sink(s) x 2 segments of {} are {least}",
+            settings.journal.segment_bytes
+        );
+        reader.fail(&Section::fixed("journal"), "bytes_max", problem);
+    }
 }
 
 fn memory(reader: &mut Reader, settings: &Settings) {
