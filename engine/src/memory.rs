@@ -239,6 +239,7 @@ mod tests {
     fn plan(memory_bytes: usize, files_max: u64) -> Result<Plan, DoesNotFit> {
         let feeds = [("events".to_owned(), feed())];
         let demand = Demand {
+            extra: Vec::new(),
             shards: 2,
             feeds: &feeds,
             body_memory_bytes: 64 << 20,

@@ -118,6 +118,7 @@ impl Batch {
     }
 
     /// Lengths of key and value of each record, in order: what [`Batch::rebuild`] needs besides the arena.
+    #[must_use]
     pub fn lengths(&self) -> impl ExactSizeIterator<Item = (u32, u32)> + '_ {
         self.spans.iter().map(|span| (span.key_len, span.value_len))
     }

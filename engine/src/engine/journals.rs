@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use millrun_sinks::{Delivery, Gauge, Health};
+use millrun_sinks::{Delivery, Fault, Gauge, Health};
 
 use super::StartError;
 use crate::batch::FeedLimits;
@@ -252,7 +252,7 @@ pub(super) fn ports(destinations: &Destinations, slots: u16) -> Vec<Arc<LanePort
 }
 
 fn tell(options: &Options, found: &journal::Found) {
-    let undelivered: u64 = found.streams.iter().map(|stream| stream.segments as u64).sum();
+    let undelivered: u64 = found.streams.iter().map(|stream| stream.segments).sum();
     tracing::info!(
         dir = %options.dir.display(),
         used_bytes = found.used_bytes,
@@ -433,19 +433,15 @@ fn commit(
         match attempt.end {
             Ok(()) => break,
             Err(AppendError::NoRoom(room)) => {
-                return outcomes(group.len(), durable, Delivery::None(no_room(room)));
+                return outcomes(group.len(), durable, no_room(room));
             }
             Err(AppendError::Failed(_)) => {}
         }
     }
-    outcomes(group.len(), durable, Delivery::None(IN_DOUBT))
+    outcomes(group.len(), durable, IN_DOUBT)
 }
 
-fn outcomes(all: usize, durable: usize, rest: Delivery) -> Vec<Delivery> {
-    let fault = match rest {
-        Delivery::None(fault) => fault,
-        Delivery::All | Delivery::Some(_) => IN_DOUBT,
-    };
+fn outcomes(all: usize, durable: usize, fault: Fault) -> Vec<Delivery> {
     (0..all).map(|place| if place < durable { Delivery::All } else { Delivery::None(fault) }).collect()
 }
 

@@ -144,6 +144,7 @@ impl<S: Source> Relay<S> {
 
     /// Looks at a batch that came back. The caller sets aside what is rejected, then calls [`Relay::done`]; or
     /// [`Relay::left`] when nothing can be done with it.
+    #[must_use]
     pub fn settlement(returned: &Returned) -> Settlement {
         #[allow(clippy::cast_possible_truncation, reason = "a batch indexes its records by u32")]
         let outcomes = (0..returned.batch.len() as u32).map(|index| (index, returned.delivery.of(index)));

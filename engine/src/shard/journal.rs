@@ -24,7 +24,7 @@ use monoio::fs::File;
 
 use super::state::Shard;
 use crate::handoff::{Returned, Sealed};
-use crate::journal::{Appender, NeedsSegment, Room, ShardStream};
+use crate::journal::{Appender, Room, ShardStream};
 
 /// A segment that is not there yet is made by the keeper in about this time.
 const SEGMENT_PAUSE: Duration = Duration::from_millis(1);
@@ -121,7 +121,7 @@ impl Writer {
     ) -> std::io::Result<()> {
         let mut queue = std::mem::take(rest).into_iter();
         let mut result = Ok(());
-        while let Some(sealed) = queue.next() {
+        for sealed in queue.by_ref() {
             match self.write_one(sealed, written, settle).await {
                 Ok(None) => {}
                 Ok(Some(no_segment)) => {
@@ -145,21 +145,18 @@ impl Writer {
         written: &mut Vec<Written>,
         settle: &mut impl FnMut(Batch, Delivery),
     ) -> std::io::Result<Option<Sealed>> {
-        let placement = match self.appender.place(&sealed.batch) {
-            Ok(placement) => placement,
-            Err(NeedsSegment) => {
-                if let Err(error) = self.fsync(written, settle).await {
-                    written.push(Written { sealed, sequence: u64::MAX });
-                    return Err(error);
-                }
-                if !self.next_segment().await {
-                    return Ok(Some(sealed));
-                }
-                match self.appender.place(&sealed.batch) {
-                    Ok(placement) => placement,
-                    Err(NeedsSegment) => return Ok(Some(sealed)),
-                }
+        let placement = if let Ok(placement) = self.appender.place(&sealed.batch) {
+            placement
+        } else {
+            if let Err(error) = self.fsync(written, settle).await {
+                written.push(Written { sealed, sequence: u64::MAX });
+                return Err(error);
             }
+            if !self.next_segment().await {
+                return Ok(Some(sealed));
+            }
+            let Ok(placement) = self.appender.place(&sealed.batch) else { return Ok(Some(sealed)) };
+            placement
         };
         let Some(file) = &self.file else { return Ok(Some(sealed)) };
         let (sequence, offset, arena_offset) =
