@@ -118,6 +118,7 @@ impl Batch {
     }
 
     /// Lengths of key and value of each record, in order: what [`Batch::rebuild`] needs besides the arena.
+    #[must_use]
     pub fn lengths(&self) -> impl ExactSizeIterator<Item = (u32, u32)> + '_ {
         self.spans.iter().map(|span| (span.key_len, span.value_len))
     }
@@ -143,7 +144,8 @@ impl Batch {
         let mut start = 0_u32;
         for (key_len, value_len) in lengths {
             let newline = start.checked_add(key_len).and_then(|end| end.checked_add(value_len));
-            let Some(newline) = newline.filter(|at| *at < used_bytes && self.arena[*at as usize] == b'\n') else {
+            let Some(newline) = newline.filter(|at| *at < used_bytes && self.arena[*at as usize] == b'\n')
+            else {
                 self.clear();
                 return Err(NotABatch.into());
             };
@@ -309,7 +311,9 @@ mod tests {
             Ok(())
         };
         assert_eq!(rebuild(&arena, &lengths), Ok(()));
-        for wrong in [&[][..], &[(2, 7)], &[(2, 6), (0, 3)], &[(2, 7), (0, 2), (0, 0)], &[(u32::MAX, 7), (0, 2)]] {
+        for wrong in
+            [&[][..], &[(2, 7)], &[(2, 6), (0, 3)], &[(2, 7), (0, 2), (0, 0)], &[(u32::MAX, 7), (0, 2)]]
+        {
             assert_eq!(rebuild(&arena, wrong), Err(NotABatch), "{wrong:?}");
         }
         assert_eq!(rebuild(&arena[..arena.len() - 1], &lengths), Err(NotABatch));

@@ -74,10 +74,12 @@ struct Failure {
     text: String,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "an error is handed over")]
 fn failed(text: impl ToString) -> Failure {
     Failure { code: FAILED, text: text.to_string() }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "an error is handed over")]
 fn misused(text: impl ToString) -> Failure {
     Failure { code: MISUSED, text: text.to_string() }
 }
@@ -85,7 +87,10 @@ fn misused(text: impl ToString) -> Failure {
 fn inventory(dir: &Path) -> Result<offline::Inventory, Failure> {
     if let Some(pid) = offline::holder(dir) {
         let who = pid.map_or("a process".to_owned(), |pid| format!("the process {pid}"));
-        eprintln!("note: {who} works on {}: what is being written now may look torn or missing", dir.display());
+        eprintln!(
+            "note: {who} works on {}: what is being written now may look torn or missing",
+            dir.display()
+        );
     }
     offline::take(&mut OsDisk, dir).map_err(|error| failed(format!("{}: {error}", dir.display())))
 }
@@ -183,7 +188,8 @@ fn to_sink(
             replay(keeper, reader, millrun_sinks::null::open(options, wake), limits, batch)
         }
         SinkKind::File(options) => {
-            let sink = millrun_sinks::file::open(options, std::time::SystemTime::now, wake).map_err(opened)?;
+            let sink =
+                millrun_sinks::file::open(options, std::time::SystemTime::now, wake).map_err(opened)?;
             replay(keeper, reader, sink, limits, batch)
         }
         #[cfg(feature = "kafka")]

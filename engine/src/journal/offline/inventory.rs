@@ -171,9 +171,8 @@ fn stream_view<D: Disk>(
     for (first, bytes) in listing.segments.iter().rev().map(|(first, bytes)| (*first, *bytes)) {
         let path = layout::segment(dir, first);
         let opened = SegmentFile::open(disk, &path, stream, first, false);
-        let surveyed = opened.and_then(|mut file| {
-            file.survey(disk, &mut batch).map(|survey| (survey, file.header.is_err()))
-        });
+        let surveyed = opened
+            .and_then(|mut file| file.survey(disk, &mut batch).map(|survey| (survey, file.header.is_err())));
         let (survey, header_damaged) = match surveyed {
             Ok(surveyed) => surveyed,
             Err(error) => {
@@ -183,7 +182,11 @@ fn stream_view<D: Disk>(
             }
         };
         if header_damaged && !survey.frames.is_empty() {
-            wrong(&path, Some(0), "the segment's header is damaged; its batches are read all the same".into());
+            wrong(
+                &path,
+                Some(0),
+                "the segment's header is damaged; its batches are read all the same".into(),
+            );
         }
         if let Some(from) = void_from.filter(|from| *from > sequences_end(first))
             && from > delivered_below
@@ -194,7 +197,8 @@ fn stream_view<D: Disk>(
         let claimed = known_end.unwrap_or(survey.claimed);
         let torn = missing(&survey, claimed, known_end, &mut |offset, what| wrong(&path, Some(offset), what));
         let end = known_end.unwrap_or(survey.end.max(first));
-        let mut segment = SegmentView { path, first_sequence: first, end_sequence: end, bytes, ..SegmentView::default() };
+        let mut segment =
+            SegmentView { path, first_sequence: first, end_sequence: end, bytes, ..SegmentView::default() };
         segment.torn_batches = torn;
         for frame in survey.frames.iter().filter(|frame| frame.sequence < end) {
             let records = u64::from(frame.records);
@@ -214,26 +218,19 @@ fn stream_view<D: Disk>(
 }
 
 /// Tells `wrong` what a segment lacks that was acknowledged, and returns how many batches it lacks that were not.
-fn missing(
-    survey: &Survey,
-    claimed: u64,
-    known_end: Option<u64>,
-    wrong: &mut dyn FnMut(u64, String),
-) -> u64 {
+fn missing(survey: &Survey, claimed: u64, known_end: Option<u64>, wrong: &mut dyn FnMut(u64, String)) -> u64 {
     let mut torn = 0;
     for hole in &survey.holes {
         let to = known_end.map_or(hole.to, |end| hole.to.min(end));
         let lost = to.min(claimed).saturating_sub(hole.from);
         torn += to.saturating_sub(hole.from) - lost;
         if lost > 0 {
-            let (from, last) = (hole.from, hole.from + lost - 1);
-            wrong(hole.offset, format!("{lost} batches are damaged: {from:016x} to {last:016x}"));
+            wrong(hole.offset, format!("{lost} batches are damaged, from {:016x} on", hole.from));
         }
     }
     let lost = claimed.saturating_sub(survey.end);
     if lost > 0 {
-        let (from, last) = (survey.end, claimed - 1);
-        wrong(survey.tail, format!("{lost} batches at the end are damaged: {from:016x} to {last:016x}"));
+        wrong(survey.tail, format!("{lost} batches at the end are damaged, from {:016x} on", survey.end));
     } else if survey.torn_end.is_some() && known_end.is_none() {
         torn += 1;
     }
