@@ -1,4 +1,4 @@
-//! The operating system's disk, the keeper's thread, the offline commands, and how fast it reads.
+//! The operating system's disk, the keeper's thread, and the offline commands.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -133,43 +133,4 @@ fn lines_below(dir: &Path) -> usize {
         }
     };
     entries.map(lines).sum()
-}
-
-/// `cargo test --release -p millrun --lib journal::tests::real::read_speed -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn read_speed() {
-    let dir = tempfile::tempdir_in(".").unwrap();
-    for arena_bytes in [4 * 1024, 64 * 1024, 256 * 1024] {
-        let mut options = options(&dir.path().join(arena_bytes.to_string()));
-        options.segment_bytes = 64 << 20;
-        options.batch_bytes_max = arena_bytes;
-        options.batch_records_max = 512;
-        options.bytes_max = 2 << 30;
-        let Journal { keeper, mut sinks, .. } = open(OsDisk, &options, 1).unwrap();
-        let mut sink = sinks.remove(0);
-        let handle = keeper::thread::start(keeper).unwrap();
-        let mut writer = Writer::new(OsDisk, sink.streams[0].clone(), 512);
-        let mut batch = Batch::new(Origin { shard: 0, slot: 0 }, arena_bytes, 512);
-        while batch.append_with(|free| (free.len() > 1000).then_some((0, 1000))).is_ok() {}
-        let bytes: usize = 512 << 20;
-        let batches = bytes / batch.used_bytes();
-        for _ in 0..batches {
-            while writer.append(&batch).is_err() {
-                std::thread::yield_now();
-            }
-        }
-        writer.sync().unwrap();
-        for name in ["from the page cache", "again"] {
-            let (start, mut from, mut read) = (Instant::now(), 0, 0);
-            while let Some(sequence) = sink.reader.read(StreamId(0), from, &mut batch).unwrap() {
-                from = sequence + 1;
-                read += batch.used_bytes();
-            }
-            let speed = read as u128 / start.elapsed().as_micros();
-            println!("{arena_bytes} byte arenas, {name}: {read} bytes at {speed} MB/s");
-        }
-        drop(sink);
-        handle.stop();
-    }
 }
