@@ -211,5 +211,14 @@ mod tests {
         let check = Cli::try_parse_from(["millrun", "check", "--connect", "--config", "x"]).unwrap();
         assert!(matches!(check.command, Some(Command::Check { connect: true })));
         assert!(Cli::try_parse_from(["millrun", "--frobnicate"]).is_err());
+        for line in [
+            "millrun journal ls data/journal --json",
+            "millrun journal verify data/journal",
+            "millrun journal export data/journal --sink main --all",
+            "millrun journal replay --config x --dir data/journal --sink main",
+        ] {
+            let command = Cli::try_parse_from(line.split(' ')).unwrap().command;
+            assert!(matches!(command, Some(Command::Journal { .. })), "{line}");
+        }
     }
 }

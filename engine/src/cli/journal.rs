@@ -74,10 +74,12 @@ struct Failure {
     text: String,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "an error is handed over")]
 fn failed(text: impl ToString) -> Failure {
     Failure { code: FAILED, text: text.to_string() }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "an error is handed over")]
 fn misused(text: impl ToString) -> Failure {
     Failure { code: MISUSED, text: text.to_string() }
 }

@@ -267,7 +267,7 @@ fn count<D: Disk>(disk: &mut D, options: &Options, budget: &Budget, found: &mut 
     })?;
     for name in dirs {
         let ours = options.sinks.iter().any(|sink| sink.name == name);
-        let used = count_sink(disk, &options.dir.join(&name))?;
+        let used = count_sink(disk, &options.dir.join(&name), ours)?;
         bytes += used;
         if !ours {
             found.orphans.push((name, used));
@@ -277,7 +277,8 @@ fn count<D: Disk>(disk: &mut D, options: &Options, budget: &Budget, found: &mut 
     Ok(())
 }
 
-fn count_sink<D: Disk>(disk: &mut D, sink_dir: &Path) -> io::Result<u64> {
+/// Bytes of a sink's directory; without its streams if they are `ours`: each counts its own when it is recovered.
+fn count_sink<D: Disk>(disk: &mut D, sink_dir: &Path, ours: bool) -> io::Result<u64> {
     let (mut dirs, mut bytes) = (Vec::new(), 0);
     disk.list(sink_dir, &mut |name, kind| match kind {
         Entry::Directory => dirs.push(name.to_owned()),
@@ -285,10 +286,12 @@ fn count_sink<D: Disk>(disk: &mut D, sink_dir: &Path) -> io::Result<u64> {
         kind => bytes += file_bytes(kind),
     })?;
     for name in dirs {
-        if layout::stream_number(&name).is_some() {
-            let listing = recovery::list(disk, &sink_dir.join(&name))?;
-            bytes += listing.segments.values().sum::<u64>() + listing.spares.values().sum::<u64>();
-            bytes += listing.foreign.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        let stream = layout::stream_number(&name).is_some();
+        if stream && ours {
+            continue;
+        }
+        if stream {
+            bytes += recovery::list(disk, &sink_dir.join(&name))?.bytes();
         } else {
             disk.list(&sink_dir.join(&name), &mut |_, kind| bytes += file_bytes(kind))?;
         }

@@ -25,14 +25,14 @@ use super::stream::{KeeperWake, StreamMarks};
 /// One sink's journal, for its one consumer.
 #[derive(Debug)]
 pub struct Reader<D: Disk> {
-    shelf: Shelf<D>,
+    depot: Depot<D>,
     streams: Vec<StreamReader<D::File>>,
     wake: KeeperWake,
 }
 
 /// What all streams of a reader share.
 #[derive(Debug)]
-pub(super) struct Shelf<D> {
+pub(super) struct Depot<D> {
     pub(super) disk: D,
     pub(super) sink_dir: PathBuf,
     pub(super) budget: Arc<Budget>,
@@ -43,13 +43,13 @@ impl<D: Disk> Reader<D> {
     /// A reader without streams.
     pub(super) fn new(disk: D, sink_dir: &Path, budget: Arc<Budget>, wake: KeeperWake) -> Self {
         let figures = Arc::default();
-        let shelf = Shelf { disk, sink_dir: sink_dir.to_path_buf(), budget, figures };
-        Self { shelf, streams: Vec::new(), wake }
+        let depot = Depot { disk, sink_dir: sink_dir.to_path_buf(), budget, figures };
+        Self { depot, streams: Vec::new(), wake }
     }
 
     /// Adds a stream.
     pub(super) fn add(&mut self, stream: u16, marks: Arc<StreamMarks>, kept: Kept) {
-        let dir = self.shelf.sink_dir.join(layout::stream_name(stream));
+        let dir = self.depot.sink_dir.join(layout::stream_name(stream));
         self.streams.push(StreamReader::new(stream, dir, marks, kept));
         self.streams.sort_by_key(StreamReader::number);
     }
@@ -57,7 +57,7 @@ impl<D: Disk> Reader<D> {
     /// Counters, for whoever publishes them.
     #[must_use]
     pub fn figures(&self) -> Arc<ReaderFigures> {
-        self.shelf.figures.clone()
+        self.depot.figures.clone()
     }
 
     fn find(&self, stream: StreamId) -> Option<usize> {
@@ -74,10 +74,10 @@ impl<D: Disk> Source for Reader<D> {
         batch.clear();
         let Some(place) = self.find(stream) else { return Ok(None) };
         let stream = &mut self.streams[place];
-        match stream.read(&mut self.shelf, from, batch) {
+        match stream.read(&mut self.depot, from, batch) {
             Ok(Some(sequence)) => {
-                self.shelf.figures.batches_read.add(1);
-                self.shelf.figures.bytes_read.add(batch.used_bytes() as u64);
+                self.depot.figures.batches_read.add(1);
+                self.depot.figures.bytes_read.add(batch.used_bytes() as u64);
                 Ok(Some(sequence))
             }
             Ok(None) => {
@@ -86,7 +86,7 @@ impl<D: Disk> Source for Reader<D> {
             }
             Err(source) => {
                 batch.clear();
-                self.shelf.figures.read_failures.add(1);
+                self.depot.figures.read_failures.add(1);
                 Err(SourceError { what: format!("reading {}", stream.place().display()), source })
             }
         }
@@ -105,7 +105,7 @@ impl<D: Disk> Source for Reader<D> {
     }
 
     fn write_note(&mut self, note: &[u8]) -> Result<(), SourceError> {
-        let Shelf { disk, sink_dir, .. } = &mut self.shelf;
+        let Depot { disk, sink_dir, .. } = &mut self.depot;
         write_note(disk, sink_dir, note).map_err(|source| SourceError {
             what: format!("writing {}", sink_dir.join(layout::NOTE).display()),
             source,
@@ -113,8 +113,8 @@ impl<D: Disk> Source for Reader<D> {
     }
 
     fn read_note(&mut self) -> Result<Vec<u8>, SourceError> {
-        let path = self.shelf.sink_dir.join(layout::NOTE);
-        let bytes = read_note_file(&mut self.shelf.disk, &path)
+        let path = self.depot.sink_dir.join(layout::NOTE);
+        let bytes = read_note_file(&mut self.depot.disk, &path)
             .map_err(|source| SourceError { what: format!("reading {}", path.display()), source })?;
         let Some(bytes) = bytes else { return Ok(Vec::new()) };
         Ok(match decode_note(&bytes) {

@@ -34,6 +34,15 @@ pub struct Listing {
     pub foreign: Vec<(String, u64)>,
 }
 
+impl Listing {
+    /// Bytes of all files but the cursor.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let foreign = self.foreign.iter().map(|(_, bytes)| bytes);
+        self.segments.values().chain(self.spares.values()).chain(foreign).sum()
+    }
+}
+
 /// What was found of one stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamFound {

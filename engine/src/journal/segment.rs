@@ -145,17 +145,15 @@ impl<F: Send + Sync> SegmentFile<F> {
         let mut behind = walk.offset + FRAME_ALIGN_BYTES;
         let mut torn_end = None;
         match self.header_at(disk, walk.offset)? {
-            Ok(header) if header.sequence == walk.expected => match self.payload(disk, &header, batch)? {
-                Ok(()) => {
-                    *walk = Walk { offset: header.next_offset(), expected: header.sequence + 1 };
+            Ok(header) if header.sequence == walk.expected => {
+                // The header is whole, so its length can be trusted.
+                behind = header.next_offset();
+                if self.payload(disk, &header, batch)?.is_ok() {
+                    *walk = Walk { offset: behind, expected: header.sequence + 1 };
                     return Ok(Step::Frame(header));
                 }
-                // The header is whole, so its length can be trusted.
-                Err(NotABatch) => {
-                    behind = header.next_offset();
-                    torn_end = Some(behind);
-                }
-            },
+                torn_end = Some(behind);
+            }
             // Its numbers ascend, but some are missing in front of it.
             Ok(header) if header.sequence > walk.expected => behind = walk.offset,
             Ok(_) => {}

@@ -45,17 +45,16 @@ impl<D: Disk> Writer<D> {
     /// # Errors
     /// [`AppendError`]
     pub fn append(&mut self, batch: &Batch) -> Result<u64, AppendError> {
-        let placement = match self.appender.place(batch) {
-            Ok(placement) => placement,
-            Err(NeedsSegment) => {
-                self.next_segment()?;
-                self.appender.place(batch).map_err(|NeedsSegment| {
-                    AppendError::Failed(io::Error::new(
-                        io::ErrorKind::FileTooLarge,
-                        "the batch is larger than the journal was opened for",
-                    ))
-                })?
-            }
+        let placement = if let Ok(placement) = self.appender.place(batch) {
+            placement
+        } else {
+            self.next_segment()?;
+            self.appender.place(batch).map_err(|NeedsSegment| {
+                AppendError::Failed(io::Error::new(
+                    io::ErrorKind::FileTooLarge,
+                    "the batch is larger than the journal was opened for",
+                ))
+            })?
         };
         let Some(current) = &self.current else { unreachable!("a placement has a segment") };
         let arena_offset = placement.arena_offset();

@@ -174,6 +174,7 @@ impl<F: Send + Sync> StreamKeeper<F> {
         recovery::recover(&mut shop.disk, &dir, self.stream, &listing, lenient, &mut self.found)?;
         self.next = recovery::next_sequence(&listing, cursor.delivered, cursor.floor);
         self.found.next_sequence = self.next;
+        shop.budget.force(listing.bytes());
         let on_disk = |(first, bytes): (&u64, &u64)| (*first, OnDisk::new(*bytes));
         self.segments = listing.segments.iter().map(on_disk).collect();
         self.spares = listing.spares.iter().map(on_disk).collect();

@@ -225,14 +225,12 @@ fn missing(survey: &Survey, claimed: u64, known_end: Option<u64>, wrong: &mut dy
         let lost = to.min(claimed).saturating_sub(hole.from);
         torn += to.saturating_sub(hole.from) - lost;
         if lost > 0 {
-            let (from, last) = (hole.from, hole.from + lost - 1);
-            wrong(hole.offset, format!("{lost} batches are damaged: {from:016x} to {last:016x}"));
+            wrong(hole.offset, format!("{lost} batches are damaged, from {:016x} on", hole.from));
         }
     }
     let lost = claimed.saturating_sub(survey.end);
     if lost > 0 {
-        let (from, last) = (survey.end, claimed - 1);
-        wrong(survey.tail, format!("{lost} batches at the end are damaged: {from:016x} to {last:016x}"));
+        wrong(survey.tail, format!("{lost} batches at the end are damaged, from {:016x} on", survey.end));
     } else if survey.torn_end.is_some() && known_end.is_none() {
         torn += 1;
     }

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::journal::disk::{Disk, ensure_dir, write_full};
 use crate::journal::layout;
-use crate::journal::reader::Shelf;
+use crate::journal::reader::Depot;
 use crate::journal::segment::{Hole, SegmentFile};
 
 /// Most bytes of one damage that are copied; of larger ones the beginning.
@@ -17,7 +17,7 @@ const CHUNK_BYTES: u64 = 256 * 1024;
 /// # Errors
 /// Of the disk; of kind `QuotaExceeded` when the journal's limit has no room for them.
 pub(super) fn copy<D: Disk>(
-    shelf: &mut Shelf<D>,
+    depot: &mut Depot<D>,
     stream: u16,
     segment: &mut SegmentFile<D::File>,
     hole: Hole,
@@ -27,15 +27,15 @@ pub(super) fn copy<D: Disk>(
     if bytes == 0 {
         return Ok(0);
     }
-    ensure_dir(&mut shelf.disk, &shelf.sink_dir.join(layout::QUARANTINE))?;
-    let path = layout::quarantined(&shelf.sink_dir, stream, segment.first_sequence, hole.offset);
-    if !shelf.budget.take(bytes) {
+    ensure_dir(&mut depot.disk, &depot.sink_dir.join(layout::QUARANTINE))?;
+    let path = layout::quarantined(&depot.sink_dir, stream, segment.first_sequence, hole.offset);
+    if !depot.budget.take(bytes) {
         return Err(io::ErrorKind::QuotaExceeded.into());
     }
-    let file = match shelf.disk.create(&path) {
+    let file = match depot.disk.create(&path) {
         Ok(file) => file,
         Err(error) => {
-            shelf.budget.give(bytes);
+            depot.budget.give(bytes);
             let before = error.kind() == io::ErrorKind::AlreadyExists;
             return if before { Ok(0) } else { Err(error) };
         }
@@ -45,11 +45,11 @@ pub(super) fn copy<D: Disk>(
     let mut at = hole.offset;
     while at < end {
         chunk.resize(usize::try_from((end - at).min(CHUNK_BYTES)).unwrap_or_default(), 0);
-        segment.read(&mut shelf.disk, at, &mut chunk)?;
-        write_full(&mut shelf.disk, &file, at - hole.offset, &chunk)?;
+        segment.read(&mut depot.disk, at, &mut chunk)?;
+        write_full(&mut depot.disk, &file, at - hole.offset, &chunk)?;
         at += chunk.len() as u64;
     }
-    shelf.disk.sync(&file)?;
-    shelf.disk.sync_dir(&shelf.sink_dir.join(layout::QUARANTINE))?;
+    depot.disk.sync(&file)?;
+    depot.disk.sync_dir(&depot.sink_dir.join(layout::QUARANTINE))?;
     Ok(bytes)
 }

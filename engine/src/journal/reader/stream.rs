@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use millrun_sinks::Batch;
 
-use super::{Shelf, quarantine};
+use super::{Depot, quarantine};
 use crate::journal::disk::Disk;
 use crate::journal::format::{SEQUENCES_PER_SEGMENT, sequences_end};
 use crate::journal::keeper::Kept;
@@ -115,7 +115,7 @@ impl<F: Send + Sync> StreamReader<F> {
     /// Reads the first batch with a number of at least `from`.
     pub(super) fn read<D: Disk<File = F>>(
         &mut self,
-        shelf: &mut Shelf<D>,
+        depot: &mut Depot<D>,
         from: u64,
         batch: &mut Batch,
     ) -> io::Result<Option<u64>> {
@@ -123,7 +123,7 @@ impl<F: Send + Sync> StreamReader<F> {
             return Ok(None);
         }
         let limit = self.marks.durable_below();
-        let result = self.read_below(shelf, from.max(self.delivered()), limit, batch);
+        let result = self.read_below(depot, from.max(self.delivered()), limit, batch);
         match &result {
             Ok(_) => self.failures = 0,
             Err(_) => self.failures = self.failures.saturating_add(1),
@@ -137,14 +137,14 @@ impl<F: Send + Sync> StreamReader<F> {
 
     fn read_below<D: Disk<File = F>>(
         &mut self,
-        shelf: &mut Shelf<D>,
+        depot: &mut Depot<D>,
         from: u64,
         limit: u64,
         batch: &mut Batch,
     ) -> io::Result<Option<u64>> {
         let mut at = from;
         while at < limit {
-            let Some(first) = self.segment_at(shelf, at)? else {
+            let Some(first) = self.segment_at(depot, at)? else {
                 self.note_empty(at, limit);
                 break;
             };
@@ -153,12 +153,12 @@ impl<F: Send + Sync> StreamReader<F> {
                 at = first;
                 continue;
             }
-            if !self.open_segment(shelf, first)? {
+            if !self.open_segment(depot, first)? {
                 // It went away since it was listed: everything in it is delivered or void.
                 self.listed.clear();
                 continue;
             }
-            if let Some(sequence) = self.read_segment(shelf, at, limit, batch)? {
+            if let Some(sequence) = self.read_segment(depot, at, limit, batch)? {
                 self.note_empty(at, sequence);
                 return Ok(Some(sequence));
             }
@@ -170,24 +170,24 @@ impl<F: Send + Sync> StreamReader<F> {
     }
 
     /// The segment that `at` belongs to, or the first one behind it.
-    fn segment_at<D: Disk<File = F>>(&mut self, shelf: &mut Shelf<D>, at: u64) -> io::Result<Option<u64>> {
+    fn segment_at<D: Disk<File = F>>(&mut self, depot: &mut Depot<D>, at: u64) -> io::Result<Option<u64>> {
         let own = at - at % SEQUENCES_PER_SEGMENT;
         if self.listed.binary_search(&own).is_err() {
-            let listing = recovery::list(&mut shelf.disk, &self.dir)?;
+            let listing = recovery::list(&mut depot.disk, &self.dir)?;
             self.listed = listing.segments.into_keys().collect();
         }
         Ok(self.listed.get(self.listed.partition_point(|first| *first < own)).copied())
     }
 
     /// Opens a segment unless it is open; false when it is not there.
-    fn open_segment<D: Disk<File = F>>(&mut self, shelf: &mut Shelf<D>, first: u64) -> io::Result<bool> {
+    fn open_segment<D: Disk<File = F>>(&mut self, depot: &mut Depot<D>, first: u64) -> io::Result<bool> {
         if self.open.as_ref().is_some_and(|open| open.file.first_sequence == first) {
             return Ok(true);
         }
         self.open = None;
         let path = layout::segment(&self.dir, first);
         let lenient = self.failures >= PATIENCE;
-        let file = match SegmentFile::open(&mut shelf.disk, &path, self.number, first, lenient) {
+        let file = match SegmentFile::open(&mut depot.disk, &path, self.number, first, lenient) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
@@ -200,7 +200,7 @@ impl<F: Send + Sync> StreamReader<F> {
     /// Finds out where the open segment was left, if it was, and what is known to have been in it.
     fn find_end<D: Disk<File = F>>(
         &mut self,
-        shelf: &mut Shelf<D>,
+        depot: &mut Depot<D>,
         limit: u64,
         batch: &mut Batch,
     ) -> io::Result<()> {
@@ -214,16 +214,16 @@ impl<F: Send + Sync> StreamReader<F> {
             open.claimed = limit;
             return Ok(());
         }
-        let void_from = self.void_behind(shelf, first, limit)?;
+        let void_from = self.void_behind(depot, first, limit)?;
         let Some(open) = &mut self.open else { return Ok(()) };
         if let Some(void_from) = void_from.filter(|void_from| *void_from < sequences_end(first)) {
             (open.end, open.claimed) = (Some(void_from), void_from);
             return Ok(());
         }
         // The last one of an earlier process, or one of ours with only damage behind it.
-        let survey = open.file.survey(&mut shelf.disk, batch)?;
+        let survey = open.file.survey(&mut depot.disk, batch)?;
         let ours = first >= self.marks.resumed_at();
-        shelf.figures.batches_torn.add(u64::from(survey.torn_end.is_some() && !ours));
+        depot.figures.batches_torn.add(u64::from(survey.torn_end.is_some() && !ours));
         (open.end, open.claimed) = (Some(survey.end), if ours { survey.end } else { survey.claimed });
         Ok(())
     }
@@ -231,16 +231,16 @@ impl<F: Send + Sync> StreamReader<F> {
     /// What the first frame behind the segment `first` says about the segments before it.
     fn void_behind<D: Disk<File = F>>(
         &self,
-        shelf: &mut Shelf<D>,
+        depot: &mut Depot<D>,
         first: u64,
         limit: u64,
     ) -> io::Result<Option<u64>> {
         let lenient = self.failures >= PATIENCE;
         // The list may be older than the frames.
-        let listing = recovery::list(&mut shelf.disk, &self.dir)?;
+        let listing = recovery::list(&mut depot.disk, &self.dir)?;
         for behind in listing.segments.into_keys().filter(|behind| (first + 1..limit).contains(behind)) {
             let path = layout::segment(&self.dir, behind);
-            let opened = SegmentFile::open(&mut shelf.disk, &path, self.number, behind, lenient);
+            let opened = SegmentFile::open(&mut depot.disk, &path, self.number, behind, lenient);
             let mut file = match opened {
                 Ok(file) => file,
                 Err(error)
@@ -250,7 +250,7 @@ impl<F: Send + Sync> StreamReader<F> {
                 }
                 Err(error) => return Err(error),
             };
-            if let Some(header) = file.first_header(&mut shelf.disk)? {
+            if let Some(header) = file.first_header(&mut depot.disk)? {
                 return Ok(Some(header.void_from));
             }
         }
@@ -260,12 +260,12 @@ impl<F: Send + Sync> StreamReader<F> {
     /// The first batch of the open segment with a number in `from..limit`.
     fn read_segment<D: Disk<File = F>>(
         &mut self,
-        shelf: &mut Shelf<D>,
+        depot: &mut Depot<D>,
         from: u64,
         limit: u64,
         batch: &mut Batch,
     ) -> io::Result<Option<u64>> {
-        self.find_end(shelf, limit, batch)?;
+        self.find_end(depot, limit, batch)?;
         loop {
             let Some(open) = &mut self.open else { return Ok(None) };
             let limit = open.end.unwrap_or(limit).min(limit);
@@ -278,7 +278,7 @@ impl<F: Send + Sync> StreamReader<F> {
             if open.walk.expected >= limit {
                 return Ok(None);
             }
-            match open.file.step(&mut shelf.disk, &mut open.walk, batch)? {
+            match open.file.step(&mut depot.disk, &mut open.walk, batch)? {
                 Step::Frame(header) => {
                     if open.seen.last().is_none_or(|(last, _)| *last < header.sequence) {
                         open.seen.push((header.sequence, header.offset));
@@ -290,12 +290,12 @@ impl<F: Send + Sync> StreamReader<F> {
                         return Ok(Some(header.sequence));
                     }
                 }
-                Step::Hole(hole) => self.report(shelf, Hole { to: hole.to.min(limit), ..hole }),
+                Step::Hole(hole) => self.report(depot, Hole { to: hole.to.min(limit), ..hole }),
                 Step::End(tail) => {
                     let end = tail.torn_end.unwrap_or(open.file.bytes);
                     let hole = Hole { offset: tail.offset, end, from: open.walk.expected, to: limit };
                     // What is written from now on is looked for from here.
-                    self.report(shelf, hole);
+                    self.report(depot, hole);
                     return Ok(None);
                 }
             }
@@ -303,7 +303,7 @@ impl<F: Send + Sync> StreamReader<F> {
     }
 
     /// Sets aside and counts what a hole lacks, once.
-    fn report<D: Disk<File = F>>(&mut self, shelf: &mut Shelf<D>, hole: Hole) {
+    fn report<D: Disk<File = F>>(&mut self, depot: &mut Depot<D>, hole: Hole) {
         let Some(open) = &mut self.open else { return };
         let first = open.file.first_sequence;
         let reported = self.reported.entry(first).or_insert(first);
@@ -313,17 +313,17 @@ impl<F: Send + Sync> StreamReader<F> {
         }
         *reported = hole.to;
         let damaged = open.claimed.min(hole.to).saturating_sub(from);
-        shelf.figures.batches_torn.add(hole.to - from - damaged);
+        depot.figures.batches_torn.add(hole.to - from - damaged);
         if damaged == 0 {
             return;
         }
-        shelf.figures.batches_damaged.add(damaged);
+        depot.figures.batches_damaged.add(damaged);
         let path = layout::segment(&self.dir, first);
         let unreadable = open.file.unreadable;
-        match quarantine::copy(shelf, self.number, &mut open.file, hole) {
-            Ok(bytes) => shelf.figures.quarantined_bytes.add(bytes),
+        match quarantine::copy(depot, self.number, &mut open.file, hole) {
+            Ok(bytes) => depot.figures.quarantined_bytes.add(bytes),
             Err(error) => {
-                shelf.figures.quarantine_failures.add(1);
+                depot.figures.quarantine_failures.add(1);
                 self.kept.keep(first);
                 tracing::warn!(path = %path.display(), %error, "damage could not be copied: the segment is kept");
             }

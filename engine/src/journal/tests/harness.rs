@@ -127,9 +127,9 @@ impl Harness {
         self.life = None;
         self.options.sinks[0].shards = shards;
         if power {
-            self.disk.lose_power()
+            self.disk.lose_power();
         } else {
-            self.disk.kill()
+            self.disk.kill();
         }
         self.start();
     }
