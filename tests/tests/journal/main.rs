@@ -6,6 +6,7 @@
 mod crash;
 mod outage;
 mod refusal;
+mod replay;
 
 use std::path::Path;
 use std::time::Duration;
