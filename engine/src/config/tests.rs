@@ -104,7 +104,7 @@ fn rules_between_sections() {
         ("[route.collect]\nack = \"journal\"\n", "did you mean \"journaled\""),
         (
             "[route.collect]\nack = \"journaled\"\n[journal]\nbytes_max = 1048576\n",
-            "2 segments of 67108864 are 134217728",
+            "2 segments of 67108864 and what keeps account of them are 1343",
         ),
         ("[sink.local]\nkind = \"file\"\noutage = \"fallback\"\n", "sink.local.fallback: is missing"),
         ("[sink.local]\nkind = \"file\"\nfallback = \"x\"\n", "has no effect without outage"),
