@@ -20,6 +20,7 @@ pub mod conformance;
 mod delivery;
 mod fault;
 mod sink;
+mod source;
 
 #[cfg(feature = "file")]
 pub mod file;
@@ -28,9 +29,10 @@ pub mod kafka;
 #[cfg(feature = "null")]
 pub mod null;
 
-pub use batch::{Batch, Origin, Record, RecordTooLarge};
+pub use batch::{Batch, NotABatch, Origin, Record, RecordTooLarge};
 pub use delivery::Delivery;
 pub use fault::{Fate, Fault, FaultKind, Retry, Whose};
 pub use sink::{
     Capabilities, CheckReport, Gauge, Health, OpenError, Records, Settled, Sink, Submission, Wake,
 };
+pub use source::{Source, SourceError, StreamId};
