@@ -26,6 +26,8 @@ mod source;
 pub mod file;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "kinesis")]
+pub mod kinesis;
 #[cfg(feature = "kpl")]
 pub mod kpl;
 #[cfg(feature = "null")]
