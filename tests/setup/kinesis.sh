@@ -10,13 +10,15 @@ tools=${MILLRUN_TOOLS:-$root/.tools}
 home=$tools/kinesis
 server=kinesis-local@0.6.2
 reader=aws-kinesis-agg==1.2.3
+# What the reader needs and does not ask for, and the protobuf that its generated code was made for.
+needs="six==1.17.0 protobuf==3.20.3"
 
 for tool in node npm python3; do
     command -v "$tool" >/dev/null || { echo "kinesis.sh: $tool is missing (Debian: nodejs npm python3-venv)" >&2; exit 1; }
 done
 
 # The receipt names what is there: same versions, complete copy, nothing to do.
-receipt="$server $reader"
+receipt="$server $reader $needs"
 if [ -e "$home/receipt" ] && [ "$(cat "$home/receipt")" = "$receipt" ]; then
     exit 0
 fi
@@ -32,6 +34,6 @@ mv "$fresh/server" "$home/server"
 rm -rf "$fresh"
 trap - EXIT
 python3 -m venv "$home/python"
-"$home/python/bin/pip" install --quiet --disable-pip-version-check "$reader"
+"$home/python/bin/pip" install --quiet --disable-pip-version-check "$reader" $needs
 echo "$receipt" >"$home/receipt"
 echo "kinesis: $server and $reader in $home"
