@@ -205,7 +205,9 @@ pub fn deaggregate_independently(records: &[Vec<u8>]) -> Vec<(String, Vec<u8>)> 
     const SCRIPT: &str = include_str!("kinesis/deaggregate.py");
     let hex = |bytes: &Vec<u8>| {
         let mut line = String::with_capacity(bytes.len() * 2 + 1);
-        bytes.iter().for_each(|byte| write!(line, "{byte:02x}").expect("memory"));
+        for byte in bytes {
+            write!(line, "{byte:02x}").expect("memory");
+        }
         line + "\n"
     };
     let dir = tempfile::tempdir().expect("a temporary folder");

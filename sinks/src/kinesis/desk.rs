@@ -6,21 +6,23 @@
 //!  settled ◀───┴──────────── judge ◀──── Answer ◀─────┘
 //! ```
 //!
-//! The promise: a record is delivered only by [`Desk::answered`], from a [`Said::Stored`] of the entry that carried it,
+//! The promise: a record is delivered only by `answers`, from a [`Said::Stored`](super::call::Said) of the entry that carried it,
 //! and (aggregated) from a shard that takes its hash key. Nothing else says `Ok`.
+
+mod answers;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::backlog::{Backlog, Item, Key};
-use super::call::{Answer, Said, Work};
-use super::fault::{self, ASTRAY, Failure, THROTTLED, TOO_LARGE, UNACCOUNTED};
+use super::call::Work;
+use super::fault::{self, THROTTLED, TOO_LARGE};
 use super::figures::Figures;
 use super::key::{self, KeyText, Name};
 use super::options::{Options, Spread};
-use super::pack::{Call, Entry, Packer, Refusal};
+use super::pack::{Call, Packer, Refusal};
 use super::refresh::Refresh;
-use super::shard_map::{Shard, ShardMap};
+use super::shard_map::ShardMap;
 use super::slots::{Slots, State};
 use super::watch::Watch;
 use crate::kpl::hash_key_of;
@@ -150,129 +152,6 @@ impl Desk {
         }
     }
 
-    /// Takes an answer in.
-    pub(super) fn answer(&mut self, answer: Answer, now: Instant) {
-        match answer {
-            Answer::Put { call, result } => {
-                let Some(call) = self.calls.remove(&call) else { return };
-                for number in &call.queues {
-                    // The map stays while calls are on their way where queues are counted.
-                    self.backlog.queues[*number].calls -= 1;
-                }
-                match result {
-                    Ok(said) => self.answered(&call, said, now),
-                    Err(failure) => self.failed(&call, &failure, now),
-                }
-            }
-            Answer::Shards(Ok(shards)) => self.listed(shards, now),
-            Answer::Shards(Err(failure)) => {
-                tracing::warn!("kinesis: the stream's shards can't be listed: {}", failure.text());
-                self.not_listed(now);
-            }
-        }
-    }
-
-    fn answered(&mut self, call: &Call, said: Vec<Said>, now: Instant) {
-        self.watch.answered();
-        let mut said = said.into_iter();
-        let mut items = call.items.as_slice();
-        for entry in &call.entries {
-            let (own, rest) = items.split_at(entry.items);
-            items = rest;
-            // An answer that is too short accounts for nothing beyond its end.
-            match said.next().unwrap_or(Said::Nothing) {
-                Said::Stored { shard } => self.landed(*entry, own, shard),
-                Said::Refused { code, message } => {
-                    let fault = fault::of_entry(&code);
-                    self.watch.refused(fault, &code, &message, now);
-                    self.slow_down(fault, own, now);
-                    self.fail(own, fault);
-                }
-                Said::Nothing => self.fail(own, UNACCOUNTED),
-            }
-        }
-    }
-
-    /// An entry is stored on `shard`.
-    fn landed(&mut self, entry: Entry, items: &[Item], shard: String) {
-        let Some(head) = items.first() else { return };
-        let map = &self.backlog.map;
-        let expected = &map.open()[map.find(head.hash_key)];
-        if map.is_known() && *expected.id != *shard {
-            self.figures.landed_elsewhere += 1;
-            if self.packer.foretells {
-                self.refresh.want();
-            }
-        }
-        match map.seen(&shard) {
-            Some(found) if !found.takes(head.hash_key) => {
-                // A shard's range never changes: the stream does not go by hash keys.
-                if self.packer.foretells {
-                    self.packer.foretells = false;
-                    tracing::error!(
-                        "kinesis: the stream places records against their hash keys (record distribution strategy \
-                         AUTO?): no more aggregation and no pacing per shard"
-                    );
-                }
-                let items = items.to_vec();
-                if entry.aggregated { self.fail(&items, ASTRAY) } else { self.deliver(&items) }
-            }
-            Some(found) if entry.aggregated => {
-                let found = found.clone();
-                self.judge(items, &found);
-            }
-            None if entry.aggregated => self.limbo.push((shard, items.to_vec())),
-            _ => self.deliver(items),
-        }
-    }
-
-    /// Records of an aggregate that is on `shard`: a consumer drops those that the shard does not take.
-    fn judge(&mut self, items: &[Item], shard: &Shard) {
-        for item in items {
-            if shard.takes(item.hash_key) {
-                self.deliver(std::slice::from_ref(item));
-            } else {
-                self.figures.astray += 1;
-                self.fail(std::slice::from_ref(item), ASTRAY);
-            }
-        }
-    }
-
-    fn failed(&mut self, call: &Call, failure: &Failure, now: Instant) {
-        self.figures.calls_failed += 1;
-        if failure.is_about_content() && call.items.len() > 1 {
-            // One of them is bad, or they are too much together.
-            let half = call.items.len() / 2;
-            for group in [&call.items[..half], &call.items[half..]] {
-                for item in group {
-                    self.slots.moved(item.place, State::Queued);
-                }
-                self.backlog.apart.push_back(group.to_vec());
-            }
-            return;
-        }
-        let fault = failure.fault();
-        self.watch.failed(failure, fault, now);
-        let mut items = call.items.as_slice();
-        for entry in &call.entries {
-            let (own, rest) = items.split_at(entry.items);
-            items = rest;
-            self.slow_down(fault, own, now);
-        }
-        self.fail(&call.items, fault);
-    }
-
-    /// Tells the pace of an entry's shard that it was throttled.
-    fn slow_down(&mut self, fault: Fault, items: &[Item], now: Instant) {
-        if fault.kind != THROTTLED.kind || !self.packer.foretells || !self.backlog.map.is_known() {
-            return;
-        }
-        if let Some(head) = items.first() {
-            let number = self.backlog.queue_of(head.hash_key);
-            self.figures.decreases += u64::from(self.backlog.queues[number].pace.throttled(now));
-        }
-    }
-
     fn deliver(&mut self, items: &[Item]) {
         self.figures.records_delivered += items.len() as u64;
         for item in items {
@@ -293,43 +172,6 @@ impl Desk {
             self.fail(&[item], fault);
         }
         self.refused = refused;
-    }
-
-    fn listed(&mut self, shards: Vec<Shard>, now: Instant) {
-        match ShardMap::of(shards, &self.backlog.map) {
-            Ok(map) => {
-                let changed = map.open() != self.backlog.map.open();
-                self.refresh.came(changed, now);
-                self.next_map = Some(map);
-                if !self.ordered || self.calls.is_empty() {
-                    self.install_map();
-                }
-            }
-            Err(error) => {
-                tracing::info!("kinesis: {error}: the stream is being resharded");
-                self.not_listed(now);
-            }
-        }
-    }
-
-    fn install_map(&mut self) {
-        let Some(map) = self.next_map.take() else { return };
-        self.figures.maps += 1;
-        self.backlog.remap(map);
-        for (shard, items) in std::mem::take(&mut self.limbo) {
-            match self.backlog.map.seen(&shard).cloned() {
-                Some(shard) => self.judge(&items, &shard),
-                // Opened and closed between two looks: nobody can say what its consumers drop.
-                None => self.fail(&items, ASTRAY),
-            }
-        }
-    }
-
-    fn not_listed(&mut self, now: Instant) {
-        self.refresh.failed(now);
-        for (_, items) in std::mem::take(&mut self.limbo) {
-            self.fail(&items, ASTRAY);
-        }
     }
 
     /// Records that have waited too long for their shard's pace go back.

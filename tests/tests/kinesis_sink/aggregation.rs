@@ -23,7 +23,9 @@ fn an_independent_reader_finds_every_record_with_its_key() {
     server.create_stream("aggregated", 3);
     let mut lane = Lane::open(&aggregating("aggregated"));
     lane.learn_shards();
-    let key = |number: u32| if number % 2 == 0 { String::new() } else { format!("app-é\"\\{}", number % 7) };
+    let key = |number: u32| {
+        if number.is_multiple_of(2) { String::new() } else { format!("app-é\"\\{}", number % 7) }
+    };
     lane.submit_numbered(0..1000, key);
     lane.settle_all();
     assert_eq!((lane.faults().next(), lane.delivered()), (None, 1000));

@@ -74,7 +74,8 @@ fn what_may_be_stored_is_said_to_be() {
         lane.settle_all();
         let fault = lane.faults().next().unwrap();
         assert_eq!((fault.kind, fault.fate, fault.retry), (kind, fate, Retry::Yes), "{trouble:?}");
-        assert!(matches!(lane.sink.health(), Health::Down(_)), "{trouble:?}");
+        let down = matches!(lane.sink.health(), Health::Down(_));
+        assert_eq!(down, fault.whose == Whose::Operator, "{trouble:?}: one call in doubt is no outage");
     }
     assert_eq!(consumer::values(server, "doubtful").len(), 1, "the one that was stored without an answer");
 }

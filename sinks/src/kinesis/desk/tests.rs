@@ -32,13 +32,17 @@ fn a_record_is_delivered_only_if_its_own_entry_was_stored() {
     // The service answers 200; what it says of each entry is another matter.
     world.answer_next(|stored| {
         let failure = Said::Refused { code: "InternalFailure".to_owned(), message: String::new() };
-        vec![stored[0].clone(), throttled(), failure]
+        vec![stored[0].clone(), throttled(), failure, Said::Nothing]
     });
     let Delivery::Some(failed) = world.settled().pop().unwrap() else { panic!("not all, not none") };
     let [(1, slow), (2, broken), (3, unaccounted)] = failed[..] else { panic!("{failed:?}") };
     assert_eq!(slow, THROTTLED);
     assert_eq!((broken.kind, broken.fate), (FaultKind::StorageFailed, Fate::Unknown));
-    assert_eq!((unaccounted.kind, unaccounted.fate), (FaultKind::Internal, Fate::Unknown), "a short answer");
+    assert_eq!(
+        (unaccounted.kind, unaccounted.fate),
+        (FaultKind::Internal, Fate::Unknown),
+        "neither stored nor refused"
+    );
     assert!([slow, broken, unaccounted].iter().all(|fault| fault.retry == Retry::Yes));
 }
 
@@ -51,6 +55,18 @@ fn an_answer_200_that_stored_nothing_delivers_nothing() {
         world.answer_next(|stored| vec![said.clone(); stored.len()]);
         let delivery = world.settled().pop().unwrap();
         assert!(matches!(delivery, Delivery::None(_)), "{delivery:?}");
+    }
+}
+
+#[test]
+fn an_answer_of_another_length_delivers_nothing() {
+    for answered in [0, 1, 2, 4] {
+        let mut world = World::new(&options(), Stream::of(1));
+        world.submit(&[("", "a"), ("", "b"), ("", "c")]);
+        world.turn();
+        world.answer_next(|stored| vec![stored[0].clone(); answered]);
+        let Some(Delivery::None(fault)) = world.settled().pop() else { panic!("{answered} of 3") };
+        assert_eq!((fault.kind, fault.fate, fault.retry), (FaultKind::Internal, Fate::Unknown, Retry::Yes));
     }
 }
 
