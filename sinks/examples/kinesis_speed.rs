@@ -1,13 +1,13 @@
 //! How fast the Kinesis sink is, and what a record costs, against an endpoint that answers at once.
 //!
 //! ```text
-//! cargo run --release -p millrun-sinks --features kinesis --example kinesis_speed [seconds] [record bytes] [part of a name]
+//! cargo run --release -p millrun-sinks --features kinesis --example kinesis_speed [seconds] [record bytes] [part of a name] [records/s]
 //! ```
 //!
 //! The endpoint is this program again, in a process of its own: it counts the entries of a call and says that each is
 //! stored on the stream's only shard. Batches of 64 records are kept in flight, so the figures are the most that one
 //! sink does: the lane's thread (packing, base64, judging) and the client's (signing, sending, reading) have a CPU time
-//! each. Loopback, no TLS: real networks add latency, which more calls in flight hide, and TLS.
+//! each; making the records is in the lane's. With a rate, a millisecond's records are a batch. Loopback, no TLS: real networks add latency, which more calls in flight hide, and TLS.
 
 #![allow(
     clippy::unwrap_used,
@@ -52,21 +52,26 @@ fn main() {
         ("plain, even spread", Options { spread: Spread::Even, ..plain.clone() }),
         ("aggregated, 50 KiB", Options { aggregate_bytes_max: Some(51_200), ..plain.clone() }),
         ("aggregated, 1 MiB", Options { aggregate_bytes_max: Some(1 << 20), ..plain.clone() }),
+        (
+            "aggregated, 50 KiB, linger 20",
+            Options { aggregate_bytes_max: Some(51_200), linger: Duration::from_millis(20), ..plain.clone() },
+        ),
+        ("plain, linger 20", Options { linger: Duration::from_millis(20), ..plain.clone() }),
         ("plain, gzip 1", Options { compression: Compression::Gzip { level: 1 }, ..plain.clone() }),
         ("plain, zstd 1", Options { compression: Compression::Zstd { level: 1 }, ..plain.clone() }),
     ] {
         if args.get(2).is_none_or(|part| name.contains(part)) {
-            measure(name, &server.options(options), seconds, bytes);
+            measure(name, &server.options(options), seconds, bytes, number(3, 0));
         }
     }
 }
 
-fn measure(name: &str, options: &Options, time: Duration, bytes: usize) {
+fn measure(name: &str, options: &Options, time: Duration, bytes: usize, rate: u64) {
     let mut lane = Lane::open(options);
     // Warm: connections, the map of shards.
-    lane.run(Duration::from_secs(1), bytes);
+    lane.run(Duration::from_secs(1), bytes, rate);
     let (before, started) = (Sample::take(&lane.sink), Instant::now());
-    lane.run(time, bytes);
+    lane.run(time, bytes, rate);
     let (after, took) = (Sample::take(&lane.sink), started.elapsed().as_secs_f64());
     let records = (after.records - before.records) as f64;
     let micros = |before: f64, after: f64| (after - before) * 1e6 / records;
@@ -135,15 +140,21 @@ impl Lane {
         }
     }
 
-    fn run(&mut self, time: Duration, bytes: usize) {
-        let end = Instant::now() + time;
+    fn run(&mut self, time: Duration, bytes: usize, rate: u64) {
+        let started = Instant::now();
+        let end = started + time;
+        let mut ticks = 0;
         loop {
             let now = Instant::now();
+            let due = if rate == 0 { u128::MAX } else { (now - started).as_millis() };
             while now < end
+                && ticks < due
                 && let Some(mut batch) = self.idle.pop()
             {
+                ticks += 1;
+                let records = if rate == 0 { BATCH_RECORDS } else { usize::try_from(rate / 1000).unwrap() };
                 batch.clear();
-                (0..BATCH_RECORDS).for_each(|number| fill(&mut batch, number, bytes));
+                (0..records).for_each(|number| fill(&mut batch, number, bytes));
                 let deadline = now + Duration::from_secs(30);
                 self.sink.submit(Submission { batch, records: Records::All, deadline }, now);
             }
@@ -155,12 +166,13 @@ impl Lane {
             if now >= end && self.sink.is_idle() {
                 return;
             }
-            if now < end && !self.idle.is_empty() {
+            if now < end && ticks < due && !self.idle.is_empty() {
                 continue;
             }
             let nap = self.sink.next_poll().map(|at| at.saturating_duration_since(Instant::now()));
             let rung = self.bell.0.lock().unwrap();
-            let nap = nap.unwrap_or(Duration::from_secs(1));
+            let nap_max = if rate == 0 { Duration::from_secs(1) } else { Duration::from_millis(1) };
+            let nap = nap.unwrap_or(nap_max).min(nap_max);
             let (mut rung, _) = self.bell.1.wait_timeout_while(rung, nap, |rung| !*rung).unwrap();
             *rung = false;
         }
