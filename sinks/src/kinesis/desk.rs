@@ -108,8 +108,7 @@ impl Desk {
                 backlog.loose.push(item);
                 return;
             } else {
-                let name = Name(random.u64(..));
-                item = Item { key: Key::Random(name), hash_key: hash_key_of(text.name(name)), ..item };
+                (item.key, item.hash_key) = random_key(backlog, random);
             }
             let number = backlog.queue_of(item.hash_key);
             let queue = &mut backlog.queues[number];
@@ -249,6 +248,24 @@ impl Desk {
     pub(super) fn is_aggregating(&self) -> bool {
         self.aggregates && self.packer.foretells && self.backlog.map.is_known()
     }
+}
+
+/// A random key, if possible one of a shard that is not held back: such a record has no need to wait.
+fn random_key(backlog: &Backlog, random: &mut fastrand::Rng) -> (Key, u128) {
+    const DRAWS_MAX: usize = 4;
+    let mut text = KeyText::default();
+    let mut draw = || {
+        let name = Name(random.u64(..));
+        (Key::Random(name), hash_key_of(text.name(name)))
+    };
+    let mut drawn = draw();
+    for _ in 1..DRAWS_MAX {
+        if !backlog.queues[backlog.queue_of(drawn.1)].pace.is_held() {
+            break;
+        }
+        drawn = draw();
+    }
+    drawn
 }
 
 #[cfg(test)]

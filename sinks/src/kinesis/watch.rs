@@ -66,19 +66,20 @@ impl Watch {
             };
             self.health = Health::Down(format!("stream {} {why}: {text}", self.stream));
         }
-        self.log(fault, &text, now);
+        self.log(fault, now, || text);
     }
 
     /// A record was refused in a call that was answered.
     pub(super) fn refused(&mut self, fault: Fault, code: &str, message: &str, now: Instant) {
-        self.log(fault, &format!("{code}: {message}"), now);
+        self.log(fault, now, || format!("{code}: {message}"));
     }
 
-    fn log(&mut self, fault: Fault, text: &str, now: Instant) {
+    /// `text` is asked for only if the line is written: a storm of refusals must not cost a text each.
+    fn log(&mut self, fault: Fault, now: Instant, text: impl FnOnce() -> String) {
         let logged = &mut self.logged[fault.kind as usize];
         if logged.is_none_or(|at| now >= at + LOG_PAUSE) {
             *logged = Some(now);
-            tracing::warn!(stream = self.stream, fault = fault.kind.name(), "kinesis: {text}");
+            tracing::warn!(stream = self.stream, fault = fault.kind.name(), "kinesis: {}", text());
         }
     }
 }

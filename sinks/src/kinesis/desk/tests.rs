@@ -142,6 +142,30 @@ fn a_hot_shard_slows_only_its_own_records() {
 }
 
 #[test]
+fn records_with_a_random_key_avoid_a_hot_shard() {
+    let mut world = World::new(&options(), Stream::of(4));
+    world.learn_shards();
+    world.stream.throttle = Some(2);
+    let hot = world.stream.key_on(2);
+    world.submit(&[(hot.as_str(), "hot")]);
+    world.run();
+    world.settled();
+    let entries = world.stream.entries;
+    let values: Vec<String> = (0..400).map(|number| format!("{number}")).collect();
+    world.submit_values(&values);
+    world.run();
+    world.pass(MS(600));
+    world.run();
+    let failed = match world.settled().pop().unwrap() {
+        Delivery::Some(failed) => failed.len(),
+        _ => 0,
+    };
+    // One of four shards, four draws: 1 in 256.
+    assert!(failed < 10, "{failed} of 400 drew the hot shard four times");
+    assert!(world.stream.entries - entries >= 390);
+}
+
+#[test]
 fn even_spread_gives_each_shard_the_same_and_passes_a_hot_one_over() {
     let mut options = options();
     options.spread = Spread::Even;
