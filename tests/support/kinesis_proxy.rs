@@ -52,6 +52,8 @@ pub struct Behaviour {
     pub troubles: Vec<Trouble>,
     /// What happens to every call until it is taken back.
     pub outage: Option<Trouble>,
+    /// The only access key whose calls go through; others get `ExpiredTokenException`.
+    pub access_key: Option<&'static str>,
 }
 
 impl Default for Behaviour {
@@ -62,6 +64,7 @@ impl Default for Behaviour {
             record_bytes_max: 1 << 20,
             troubles: Vec::new(),
             outage: None,
+            access_key: None,
         }
     }
 }
@@ -156,9 +159,9 @@ impl Shared {
         stream.set_nodelay(true).ok()?;
         let mut reader = BufReader::new(stream);
         loop {
-            let (operation, body) = read_request(&mut reader)?;
+            let Request { operation, access_key, body } = read_request(&mut reader)?;
             let (status, reply) = match operation.as_str() {
-                "PutRecords" => self.put_records(&body)?,
+                "PutRecords" => self.put_records(&access_key, &body)?,
                 _ => self.forward(&operation, &body)?,
             };
             let head = format!(
@@ -177,12 +180,14 @@ impl Shared {
     }
 
     /// `None`: the connection is cut.
-    fn put_records(&self, body: &[u8]) -> Option<(u16, Vec<u8>)> {
+    fn put_records(&self, access_key: &str, body: &[u8]) -> Option<(u16, Vec<u8>)> {
         let request: Value = serde_json::from_slice(body).expect("the sink sends JSON");
         let (trouble, behaviour) = {
             let mut behaviour = lock(&self.behaviour);
             let next = if behaviour.troubles.is_empty() { None } else { Some(behaviour.troubles.remove(0)) };
-            (next.or_else(|| behaviour.outage.clone()), behaviour.clone())
+            let expired = behaviour.access_key.is_some_and(|valid| valid != access_key);
+            let expired = expired.then_some(Trouble::Error { status: 400, code: "ExpiredTokenException" });
+            (next.or(expired).or_else(|| behaviour.outage.clone()), behaviour.clone())
         };
         {
             let mut counts = lock(&self.counts);
@@ -300,9 +305,16 @@ fn hash_key(entry: &Value) -> u128 {
     )
 }
 
-/// Operation and body of the next request; `None` at the connection's end.
-fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
-    let (mut operation, mut length) = (String::new(), 0);
+/// A request of the client's.
+struct Request {
+    operation: String,
+    access_key: String,
+    body: Vec<u8>,
+}
+
+/// The next request; `None` at the connection's end.
+fn read_request(reader: &mut impl BufRead) -> Option<Request> {
+    let (mut operation, mut access_key, mut length) = (String::new(), String::new(), 0);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).ok()? == 0 {
@@ -316,10 +328,14 @@ fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
         match name.to_ascii_lowercase().as_str() {
             "x-amz-target" => value.rsplit('.').next()?.clone_into(&mut operation),
             "content-length" => length = value.trim().parse().ok()?,
+            "authorization" => {
+                let credential = value.split("Credential=").nth(1)?;
+                credential.split('/').next()?.clone_into(&mut access_key);
+            }
             _ => {}
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some((operation, body))
+    Some(Request { operation, access_key, body })
 }

@@ -9,6 +9,8 @@ mod aggregation;
 mod conformance;
 #[path = "kinesis_sink/consumer.rs"]
 mod consumer;
+#[path = "kinesis_sink/credentials.rs"]
+mod credentials;
 #[path = "kinesis_sink/lane.rs"]
 mod lane;
 #[path = "kinesis_sink/limits.rs"]
@@ -19,6 +21,7 @@ mod outage;
 mod reshard;
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use millrun_sinks::kinesis::{Credentials, Options};
 use support::kinesis::KinesisServer;
@@ -33,6 +36,8 @@ fn options(endpoint: String, stream: &str) -> Options {
     let mut options = Options::new(stream);
     options.endpoint = Some(endpoint);
     options.region = Some("us-east-1".to_owned());
+    // The server is slow where the machine is busy.
+    options.call_timeout = Duration::from_secs(30);
     options.credentials = Some(Credentials {
         access_key_id: "test".to_owned(),
         secret_access_key: "test".to_owned(),
