@@ -10,7 +10,8 @@
 //!    └───────── poll() ── Settled { batch, delivery } ◀─┘      a batch is in one place at a time
 //! ```
 //!
-//! Sinks are Cargo features: `null`, `file`, `kafka`; the feature `conformance` adds the contract of [`Sink`] as
+//! Sinks are Cargo features: `null`, `file`, `kafka`, `kinesis`; `kpl` is the format of aggregated Kinesis records by
+//! itself; the feature `conformance` adds the contract of [`Sink`] as
 //! test functions. Only a sink's `client.rs` names a foreign SDK, and no
 //! foreign type appears in this crate's public interface.
 
@@ -26,6 +27,10 @@ mod source;
 pub mod file;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "kinesis")]
+pub mod kinesis;
+#[cfg(feature = "kpl")]
+pub mod kpl;
 #[cfg(feature = "null")]
 pub mod null;
 
