@@ -24,6 +24,7 @@ setup: ## Install what building needs (only what is missing)
 setup-test: ## Install what the tests need as well, and fetch the servers they run against
 	@tests/setup/packages.sh build test perf
 	@if [ -e tests/setup/kafka.sh ]; then bash tests/setup/kafka.sh; fi
+	@tests/setup/kinesis.sh
 
 test: setup-test ## Run everything; the last line has the counts
 	@tests/setup/test.sh fmt lint unit loom e2e fuzz-seeds perf

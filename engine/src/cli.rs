@@ -6,6 +6,8 @@
 //! | 1 | failure while running |
 //! | 2 | wrong usage or configuration |
 
+mod journal;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,7 +44,7 @@ struct Options {
     config: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Serve (the default)
     Run,
@@ -54,12 +56,21 @@ enum Command {
     },
     /// Print the effective configuration, secrets hidden
     Config,
+    /// Look at a journal's directory, or deliver what it holds
+    Journal {
+        #[command(subcommand)]
+        command: journal::JournalCommand,
+    },
 }
 
 /// Parses the arguments and does what they say.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // A journal is looked at without any configuration.
+    if let Some(Command::Journal { command }) = &cli.command {
+        return journal::run(command, &cli.options);
+    }
     let loaded = match load(&cli.options) {
         Ok(loaded) => loaded,
         Err(text) => {
@@ -74,6 +85,7 @@ pub fn main() -> ExitCode {
             print!("{}", loaded.effective);
             ExitCode::SUCCESS
         }
+        Command::Journal { command } => journal::run(&command, &cli.options),
     }
 }
 
@@ -199,5 +211,14 @@ mod tests {
         let check = Cli::try_parse_from(["millrun", "check", "--connect", "--config", "x"]).unwrap();
         assert!(matches!(check.command, Some(Command::Check { connect: true })));
         assert!(Cli::try_parse_from(["millrun", "--frobnicate"]).is_err());
+        for line in [
+            "millrun journal ls data/journal --json",
+            "millrun journal verify data/journal",
+            "millrun journal export data/journal --sink main --all",
+            "millrun journal replay --config x --dir data/journal --sink main",
+        ] {
+            let command = Cli::try_parse_from(line.split(' ')).unwrap().command;
+            assert!(matches!(command, Some(Command::Journal { .. })), "{line}");
+        }
     }
 }

@@ -16,20 +16,22 @@ use millrun_sinks::OpenError;
 
 use crate::admin;
 use crate::batch::FeedLimits;
-use crate::config::{Loaded, Settings, Sink, SinkKind};
+use crate::config::{Driver, Loaded, Settings, Sink, SinkKind};
 use crate::handoff::{LaneQueue, ReturnRing};
 use crate::host::Host;
 use crate::lane::thread::{LaneHandle, LaneThread, StartError as LaneStartError};
 use crate::lane::{Gate, LaneLimits, LanePort};
-use crate::memory::{Available, Demand, DoesNotFit, Plan};
+use crate::memory::{Available, Demand, DoesNotFit, Part, Plan};
 use crate::observe::{MemoryShare, Metrics, Phase, PhaseCell, Shape};
 use crate::shard::Sockets;
 use crate::shard::driver::{self, Choice};
 
+mod journals;
 mod listen;
 mod shard_start;
 mod signals;
 
+use journals::{Destinations, Journals, WriterThread};
 use shard_start::ShardStart;
 
 pub use listen::ListenError;
@@ -43,6 +45,12 @@ pub enum StartError {
     /// A sink's configuration can't work.
     #[error(transparent)]
     Lane(#[from] LaneStartError),
+    /// The journal can't be opened.
+    #[error("journal: {0}")]
+    Journal(#[source] crate::journal::OpenError),
+    /// The kernel gives no thread or no socket pair for a journal.
+    #[error("a journal's threads can't start: {0}")]
+    Relay(#[source] std::io::Error),
     /// The memory sum or the descriptors do not fit.
     #[error(transparent)]
     DoesNotFit(#[from] DoesNotFit),
@@ -89,6 +97,8 @@ pub struct Engine {
     pub plan: Plan,
     shards: Vec<std::thread::JoinHandle<std::io::Result<usize>>>,
     lanes: Vec<LaneHandle>,
+    writers: Vec<WriterThread>,
+    journals: Option<Journals>,
     admin: Option<admin::Handle>,
     ended: tokio::sync::mpsc::UnboundedReceiver<u16>,
 }
@@ -102,14 +112,23 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
     let (host, epoch) = (Host::detect(), Instant::now());
     let driver = driver::choose(settings.server.driver)?;
     let shards = settings.server.shards.unwrap_or_else(|| host.shards_default());
-    let metrics = Metrics::new(Shape::of(&settings, usize::from(shards)), SystemTime::now());
+    let destinations = Destinations::of(&settings);
+    let shape = Shape::of(&settings, usize::from(shards), destinations.names(&settings));
+    let metrics = Metrics::new(shape, SystemTime::now());
     let phase = Arc::new(PhaseCell::default());
 
-    let returns = return_rings(&settings, shards)?;
+    let returns = return_rings(&settings, &destinations, shards)?;
+    let relay_rings = destinations.relay_rings()?;
     let rings: Vec<_> = returns.iter().map(|(ring, _)| ring.clone()).collect();
-    let (ports, lanes) = start_lanes(&settings, shards, &rings, &metrics, epoch)?;
-    let feeds = feed_limits(&settings, &lanes);
-    let plan = plan_memory(&settings, shards, &feeds, &host)?;
+    let back = |sink: usize| {
+        let relay = relay_rings[sink].iter().map(|(ring, _)| ring.clone());
+        rings.iter().cloned().chain(relay).collect::<Vec<_>>()
+    };
+    let (ports, lanes) = start_lanes(&settings, &destinations, shards, &back, &metrics, epoch)?;
+    let mut feeds = feed_limits(&settings, &lanes);
+    feeds.extend(destinations.feeds(&settings, &feeds));
+    let extra = destinations.memory(&settings, shards, &feeds);
+    let plan = plan_memory(&settings, shards, &feeds, extra, &host)?;
 
     metrics.set_memory(
         plan.parts
@@ -118,6 +137,9 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
             .collect(),
     );
 
+    let parts =
+        journals::Parts { shards, feeds: &feeds, ports: &ports, rings: relay_rings, metrics: &metrics };
+    let journals = Journals::open(&settings, &destinations, parts)?;
     let (listeners, address) = listen::bind(settings.server.listen, shards, settings.server.backlog)?;
     let admin = start_admin(&settings, address, &phase, &metrics, loaded.effective)?;
     let admin_address = admin.as_ref().map(admin::Handle::address);
@@ -125,8 +147,18 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
     let (tell, ended) = tokio::sync::mpsc::unbounded_channel();
     let pin = host.pins(shards);
     let seats = Arc::new(AtomicUsize::new(0));
-    let mut threads = Vec::new();
+    let (mut threads, mut writers) = (Vec::new(), Vec::new());
     for (number, (listener, (ring, wire))) in (0..shards).zip(listeners.into_iter().zip(returns)) {
+        let journal_ports = journals::ports(&destinations, settings.batch.slots());
+        let mut streams = journals.as_ref().map_or_else(Vec::new, |journals| journals.streams_of(number));
+        if driver.driver == Driver::Epoll {
+            for ((sink, stream), port) in streams.drain(..).zip(&journal_ports) {
+                let records_max = settings.batch.records_max;
+                let writer =
+                    WriterThread::start((sink, stream), number, port.clone(), ring.clone(), records_max);
+                writers.push(writer.map_err(StartError::Relay)?);
+            }
+        }
         let start = ShardStart {
             number,
             driver: driver.driver,
@@ -137,9 +169,10 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
             seats: seats.clone(),
             body_memory_bytes: settings.limits.body_memory_bytes / usize::from(shards),
             metrics: metrics.clone(),
-            ports: ports.clone(),
+            ports: ports.iter().cloned().chain(journal_ports).collect(),
+            destinations: destinations.clone(),
             feeds: feeds.iter().map(|(_, limits)| FeedLimits { shard: number, ..*limits }).collect(),
-            sockets: Sockets { listener, wire, returns: ring },
+            sockets: Sockets { listener, wire, returns: ring, journals: streams },
             epoch,
         };
         let tell = tell.clone();
@@ -153,7 +186,20 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
         threads.push(thread);
     }
     phase.advance(Phase::Serving);
-    Ok(Engine { settings, phase, address, admin_address, driver, plan, shards: threads, lanes, admin, ended })
+    Ok(Engine {
+        settings,
+        phase,
+        address,
+        admin_address,
+        driver,
+        plan,
+        shards: threads,
+        lanes,
+        writers,
+        journals,
+        admin,
+        ended,
+    })
 }
 
 /// Tells the main thread that a shard's thread ended, however it ended.
@@ -171,8 +217,12 @@ impl Drop for Told {
 
 type Returns = Vec<(Arc<ReturnRing>, std::os::unix::net::UnixStream)>;
 
-fn return_rings(settings: &Settings, shards: u16) -> Result<Returns, StartError> {
-    let batches = settings.sinks.len() * usize::from(settings.batch.slots());
+fn return_rings(
+    settings: &Settings,
+    destinations: &Destinations,
+    shards: u16,
+) -> Result<Returns, StartError> {
+    let batches = destinations.count() * usize::from(settings.batch.slots());
     (0..shards)
         .map(|shard| {
             let (ring, wire) =
@@ -184,8 +234,9 @@ fn return_rings(settings: &Settings, shards: u16) -> Result<Returns, StartError>
 
 fn start_lanes(
     settings: &Settings,
+    destinations: &Destinations,
     shards: u16,
-    returns: &[Arc<ReturnRing>],
+    back: &dyn Fn(usize) -> Vec<Arc<ReturnRing>>,
     metrics: &Arc<Metrics>,
     epoch: Instant,
 ) -> Result<(Vec<Arc<LanePort>>, Vec<LaneHandle>), StartError> {
@@ -193,15 +244,16 @@ fn start_lanes(
     let probe_ms = u64::try_from(settings.ack.deadline.as_millis()).unwrap_or(u64::MAX);
     let (mut ports, mut lanes) = (Vec::new(), Vec::new());
     for (number, sink) in (0_u16..).zip(&settings.sinks) {
+        let owners = destinations.owners(usize::from(number), shards);
         let port = Arc::new(LanePort {
-            queue: LaneQueue::new(usize::from(shards) * usize::from(slots)),
+            queue: LaneQueue::new(usize::from(owners) * usize::from(slots)),
             gate: Gate::new(probe_ms),
         });
         let thread = LaneThread {
             name: sink.name.clone(),
             limits: LaneLimits {
                 lane: number,
-                shards,
+                shards: owners,
                 slots,
                 retry_initial: settings.ack.retry_initial,
                 retry_max: settings.ack.retry_max,
@@ -210,7 +262,7 @@ fn start_lanes(
                 seed: fastrand::u64(..),
             },
             port: port.clone(),
-            returns: returns.to_vec(),
+            returns: back(usize::from(number)),
             metrics: metrics.lane_recorder(usize::from(number)).expect("each lane is made once"),
             epoch,
         };
@@ -269,11 +321,13 @@ fn plan_memory(
     settings: &Settings,
     shards: u16,
     feeds: &[(String, FeedLimits)],
+    extra: Vec<Part>,
     host: &Host,
 ) -> Result<Plan, DoesNotFit> {
     let demand = Demand {
         shards,
         feeds,
+        extra,
         body_memory_bytes: settings.limits.body_memory_bytes,
         body_decoded_bytes_max: settings.limits.body_decoded_bytes_max,
         connections_max: settings.limits.connections_max,
@@ -348,9 +402,16 @@ impl Engine {
                 Err(_) => unanswered += 1,
             }
         }
+        self.writers.into_iter().for_each(WriterThread::join);
+        if let Some(journals) = &self.journals {
+            journals.stop_relays();
+        }
         let left = drain_by.saturating_duration_since(Instant::now()).saturating_sub(LANE_LEAD);
         self.lanes.iter().for_each(|lane| lane.stop(left));
         let undecided: usize = self.lanes.into_iter().map(LaneHandle::join).sum();
+        if let Some(journals) = self.journals {
+            journals.close();
+        }
         if let Some(admin) = self.admin {
             admin.stop();
         }

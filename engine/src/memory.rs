@@ -48,6 +48,8 @@ pub struct Demand<'a> {
     pub shards: u16,
     /// By sink: its name and its feeds' limits.
     pub feeds: &'a [(String, FeedLimits)],
+    /// What else there is: the journals' relays.
+    pub extra: Vec<Part>,
     /// `limits.body_memory_bytes`.
     pub body_memory_bytes: usize,
     /// `limits.body_decoded_bytes_max`.
@@ -211,6 +213,7 @@ fn fixed_parts(demand: &Demand<'_>) -> Vec<Part> {
             ),
         });
     }
+    parts.extend(demand.extra.iter().cloned());
     parts
 }
 
@@ -236,6 +239,7 @@ mod tests {
     fn plan(memory_bytes: usize, files_max: u64) -> Result<Plan, DoesNotFit> {
         let feeds = [("events".to_owned(), feed())];
         let demand = Demand {
+            extra: Vec::new(),
             shards: 2,
             feeds: &feeds,
             body_memory_bytes: 64 << 20,

@@ -118,6 +118,8 @@ fn a_warm_shard_and_its_lane_allocate_nothing_per_request() {
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
+    // Kept until the end: a connection that closes frees what it held, while another engine is being watched.
+    let mut streams = Vec::new();
     for (driver, name) in [("io_uring", "uring"), ("epoll", "epoll")] {
         let address = start(driver, name);
         let mut stream = TcpStream::connect(address).unwrap();
@@ -142,5 +144,6 @@ fn a_warm_shard_and_its_lane_allocate_nothing_per_request() {
                 "{driver}: {thread} allocated or freed during 1,000 requests"
             );
         }
+        streams.push(stream);
     }
 }

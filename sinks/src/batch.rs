@@ -49,6 +49,11 @@ pub struct RecordTooLarge {
     pub free_records: usize,
 }
 
+/// Lengths and arena do not belong to one batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("lengths and arena do not belong to one batch")]
+pub struct NotABatch;
+
 /// A fixed arena of encoded records and the index of them.
 ///
 /// Allocates when it is made and never afterwards. Dropping a batch that holds records loses them, so whoever
@@ -104,6 +109,56 @@ impl Batch {
     #[must_use]
     pub fn used_bytes(&self) -> usize {
         self.used
+    }
+
+    /// The part of the arena in use, as it is: keys and values, a newline behind each record.
+    #[must_use]
+    pub fn arena_used(&self) -> &[u8] {
+        &self.arena[..self.used]
+    }
+
+    /// Lengths of key and value of each record, in order: what [`Batch::rebuild`] needs besides the arena.
+    #[must_use]
+    pub fn lengths(&self) -> impl ExactSizeIterator<Item = (u32, u32)> + '_ {
+        self.spans.iter().map(|span| (span.key_len, span.value_len))
+    }
+
+    /// Replaces the content by what another batch had: `fill` writes the `used_bytes` of its arena, `lengths` are its
+    /// records'. Makes the arena and the index larger where they are too small, so it is not for the hot path.
+    ///
+    /// # Errors
+    /// What `fill` returns, or [`NotABatch`] when lengths and arena do not belong together; the batch is empty then.
+    pub fn rebuild<E: From<NotABatch>>(
+        &mut self,
+        used_bytes: u32,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+        lengths: impl ExactSizeIterator<Item = (u32, u32)>,
+    ) -> Result<(), E> {
+        self.clear();
+        let used = used_bytes as usize;
+        if self.arena.len() < used {
+            self.arena = vec![0; used].into_boxed_slice();
+        }
+        self.records_max = self.records_max.max(lengths.len());
+        fill(&mut self.arena[..used])?;
+        let mut start = 0_u32;
+        for (key_len, value_len) in lengths {
+            let newline = start.checked_add(key_len).and_then(|end| end.checked_add(value_len));
+            let Some(newline) = newline.filter(|at| *at < used_bytes && self.arena[*at as usize] == b'\n')
+            else {
+                self.clear();
+                return Err(NotABatch.into());
+            };
+            self.spans.push(Span { start, key_len, value_len });
+            self.keyed |= key_len > 0;
+            start = newline + 1;
+        }
+        if start != used_bytes {
+            self.clear();
+            return Err(NotABatch.into());
+        }
+        self.used = used;
+        Ok(())
     }
 
     /// Size of the arena in bytes.
@@ -234,6 +289,34 @@ mod tests {
         batch.clear();
         assert!(batch.is_empty());
         assert_eq!(batch.as_ndjson(), Some(&b""[..]));
+    }
+
+    #[test]
+    fn a_batch_is_rebuilt_from_its_parts_and_from_no_others() {
+        let mut batch = Batch::new(ORIGIN, 64, 4);
+        append(&mut batch, b"k1", b"{\"a\":1}").unwrap();
+        append(&mut batch, b"", b"{}").unwrap();
+        let lengths: Vec<_> = batch.lengths().collect();
+        let arena = batch.arena_used().to_vec();
+        // Too small at first: it grows.
+        let mut copy = Batch::new(ORIGIN, 4, 1);
+        let mut rebuild = |arena: &[u8], lengths: &[(u32, u32)]| {
+            let fill = |free: &mut [u8]| -> Result<(), NotABatch> {
+                free.copy_from_slice(arena);
+                Ok(())
+            };
+            copy.rebuild(arena.len().try_into().unwrap(), fill, lengths.iter().copied())?;
+            assert!(copy.records().eq(batch.records()));
+            assert_eq!(copy.as_ndjson(), None, "it has a key");
+            Ok(())
+        };
+        assert_eq!(rebuild(&arena, &lengths), Ok(()));
+        for wrong in
+            [&[][..], &[(2, 7)], &[(2, 6), (0, 3)], &[(2, 7), (0, 2), (0, 0)], &[(u32::MAX, 7), (0, 2)]]
+        {
+            assert_eq!(rebuild(&arena, wrong), Err(NotABatch), "{wrong:?}");
+        }
+        assert_eq!(rebuild(&arena[..arena.len() - 1], &lengths), Err(NotABatch));
     }
 
     #[test]

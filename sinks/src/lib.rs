@@ -10,7 +10,8 @@
 //!    └───────── poll() ── Settled { batch, delivery } ◀─┘      a batch is in one place at a time
 //! ```
 //!
-//! Sinks are Cargo features: `null`, `file`, `kafka`; the feature `conformance` adds the contract of [`Sink`] as
+//! Sinks are Cargo features: `null`, `file`, `kafka`, `kinesis`; `kpl` is the format of aggregated Kinesis records by
+//! itself; the feature `conformance` adds the contract of [`Sink`] as
 //! test functions. Only a sink's `client.rs` names a foreign SDK, and no
 //! foreign type appears in this crate's public interface.
 
@@ -26,10 +27,14 @@ mod source;
 pub mod file;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "kinesis")]
+pub mod kinesis;
+#[cfg(feature = "kpl")]
+pub mod kpl;
 #[cfg(feature = "null")]
 pub mod null;
 
-pub use batch::{Batch, Origin, Record, RecordTooLarge};
+pub use batch::{Batch, NotABatch, Origin, Record, RecordTooLarge};
 pub use delivery::Delivery;
 pub use fault::{Fate, Fault, FaultKind, Retry, Whose};
 pub use sink::{

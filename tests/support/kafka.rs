@@ -6,7 +6,7 @@
 
 mod admin;
 mod consumer;
-mod process;
+pub(crate) mod process;
 mod tls;
 
 use std::fmt::Write as _;

@@ -23,6 +23,8 @@ pub mod engine;
 pub mod files;
 pub mod http;
 pub mod kafka;
+pub mod kinesis;
+pub mod kinesis_proxy;
 pub mod ledger;
 pub mod load;
 pub mod mount;

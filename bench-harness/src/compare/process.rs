@@ -158,7 +158,7 @@ impl Process {
             return Err(ProcessError::Cpus { name, cpus, allowed });
         }
         for address in addresses(spec)? {
-            if ready::is_taken(address) {
+            if ready::stays_taken(address) {
                 return Err(ProcessError::Taken { name: spec.name.clone(), address });
             }
         }

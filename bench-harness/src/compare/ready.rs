@@ -2,13 +2,19 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::spec::Probe;
 use crate::target::{Target, TargetError};
 
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(1);
+
+/// How long the sockets of a process that has ended may still be there.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
+
+/// Between two looks at them.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A probe with its address looked up.
 #[derive(Clone, Debug)]
@@ -77,8 +83,21 @@ impl Door {
 }
 
 /// Whether someone accepts connections at `address`.
-pub(super) fn is_taken(address: SocketAddr) -> bool {
+fn is_taken(address: SocketAddr) -> bool {
     TcpStream::connect_timeout(&address, ATTEMPT).is_ok()
+}
+
+/// Whether someone goes on accepting connections at `address`. The kernel closes the sockets of a process on `io_uring`
+/// some time after its end: what a target of the last round leaves behind is waited for.
+pub(super) fn stays_taken(address: SocketAddr) -> bool {
+    let until = Instant::now() + LEFT_BEHIND;
+    while is_taken(address) {
+        if Instant::now() >= until {
+            return true;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    false
 }
 
 /// The status in `HTTP/1.1 200`.

@@ -145,9 +145,11 @@ fn a_pause_of_the_server_is_in_the_corrected_histogram_only() {
     };
     assert_eq!(result.totals.succeeded, 300);
     let waited = above(&result.latency, 500_000);
+    // A machine that is busy makes the pause longer: what waited has to fit the pause that there was.
+    let planned = (result.uncorrected.max_us - 500_000) / 10_000;
     assert!(
-        (45..=60).contains(&waited),
-        "{waited} waited for half a second or longer, of 50 planned in the first half of the pause"
+        waited.abs_diff(planned) <= 10,
+        "{waited} waited for half a second or longer, of {planned} planned until half a second before the pause's end"
     );
     assert_eq!(above(&result.uncorrected, 500_000), 1);
 }

@@ -10,8 +10,8 @@ use super::origins;
 use super::reader::{Reader, Section};
 use super::reference::Reference;
 use super::settings::{
-    Ack, Acknowledgement, Admin, Batch, Cors, Driver, Limits, Log, LogFormat, Protocol, RecordKey, Route,
-    Server, Settings, Sink, SinkKind,
+    Ack, Acknowledgement, Admin, Batch, Cors, Driver, Journal, Limits, Log, LogFormat, Outage, Protocol,
+    RecordKey, Route, Server, Settings, Sink, SinkKind,
 };
 
 mod effective;
@@ -33,10 +33,12 @@ pub(super) fn settings(reader: &mut Reader) -> (Settings, Vec<String>) {
     let ack = ack(reader);
     let all_sinks = sinks(reader, &batch, &ack, &limits);
     let routes = routes(reader, &all_sinks, &server);
+    let all_sinks = fallbacks(reader, all_sinks);
     let (sinks, routes, warnings) = used_sinks(all_sinks, routes);
     let settings = Settings {
         routes,
         cors: cors(reader),
+        journal: journal(reader),
         admin: admin(reader),
         log: log(reader),
         server,
@@ -169,6 +171,43 @@ fn ack(reader: &mut Reader) -> Ack {
     ack
 }
 
+fn journal(reader: &mut Reader) -> Journal {
+    let section = Section::fixed("journal");
+    Journal {
+        dir: reader.text(&section, "dir", "the journal's directory").into(),
+        bytes_max: reader.integer(&section, "bytes_max", 1 << 20..=1 << 50),
+        segment_bytes: reader.integer(&section, "segment_bytes", 1 << 20..=4 * GIB - 1),
+    }
+}
+
+/// The indices of the sinks that stand in for others. A stand-in for a stand-in is none: an outage of two would go in
+/// circles.
+fn fallbacks(reader: &mut Reader, mut sinks: Vec<(Sink, Option<String>)>) -> Vec<Sink> {
+    let names: Vec<_> = sinks.iter().map(|(sink, _)| sink.name.clone()).collect();
+    for index in 0..sinks.len() {
+        let Some(fallback) = sinks[index].1.clone() else { continue };
+        let section = Section::named("sink", &names[index], "local");
+        let place = names.iter().position(|name| *name == fallback);
+        match place {
+            Some(place) if place == index => reader.fail(&section, "fallback", "names the sink itself"),
+            Some(place) if sinks[place].1.is_some() => {
+                reader.fail(
+                    &section,
+                    "fallback",
+                    format!("sink.{fallback} falls back itself: name one that does not"),
+                );
+            }
+            Some(place) => sinks[index].0.outage = Outage::Fallback(place),
+            None => {
+                let near = super::reader::nearest(&fallback, names.iter().map(String::as_str));
+                let problem = format!("there is no [sink.{fallback}]{near}; there are: {}", names.join(", "));
+                reader.fail(&section, "fallback", problem);
+            }
+        }
+    }
+    sinks.into_iter().map(|(sink, _)| sink).collect()
+}
+
 fn cors(reader: &mut Reader) -> Cors {
     let section = Section::fixed("cors");
     let mut parsed = Vec::new();
@@ -213,7 +252,7 @@ fn log(reader: &mut Reader) -> Log {
 const KEYS: [(&str, RecordKey); 4] =
     [("none", RecordKey::None), ("appId", RecordKey::AppId), ("ip", RecordKey::Ip), ("rid", RecordKey::Rid)];
 
-fn sinks(reader: &mut Reader, batch: &Batch, ack: &Ack, limits: &Limits) -> Vec<Sink> {
+fn sinks(reader: &mut Reader, batch: &Batch, ack: &Ack, limits: &Limits) -> Vec<(Sink, Option<String>)> {
     let mut sinks = Vec::new();
     for (name, _) in reader.tree.names("sink") {
         if !is_name(&name) {
@@ -244,11 +283,39 @@ fn sinks(reader: &mut Reader, batch: &Batch, ack: &Ack, limits: &Limits) -> Vec<
             Some(_) => reader.ms(&section, "linger_ms", 0..=60_000),
             None => batch.linger,
         };
+        let (outage, fallback) = outage(reader, &section);
         if let Some(kind) = own {
-            sinks.push(Sink { name, key, linger, kind });
+            sinks.push((Sink { name, key, linger, outage, kind }, fallback));
         }
     }
     sinks
+}
+
+/// The policy, and the name of the sink that stands in while that has no index yet.
+fn outage(reader: &mut Reader, section: &Section) -> (Outage, Option<String>) {
+    let policy = reader.choice(
+        section,
+        "outage",
+        &[("reject", "reject"), ("journal", "journal"), ("fallback", "fallback")],
+    );
+    let fallback = reader.optional_text(section, "fallback");
+    match (policy, fallback) {
+        ("fallback", None) => {
+            reader.fail(
+                section,
+                "fallback",
+                "is missing: outage = \"fallback\" needs the name of the sink that stands in",
+            );
+            (Outage::Reject, None)
+        }
+        ("fallback", Some(name)) => (Outage::Reject, Some(name)),
+        (_, Some(_)) => {
+            reader.fail(section, "fallback", "has no effect without outage = \"fallback\"");
+            (Outage::Reject, None)
+        }
+        ("journal", None) => (Outage::Journal, None),
+        _ => (Outage::Reject, None),
+    }
 }
 
 /// What the sink itself would refuse when it is opened.
@@ -294,7 +361,7 @@ fn file_options(reader: &mut Reader, section: &Section, limits: &Limits) -> file
 }
 
 /// A route, and the name of its sink while that has no index yet.
-fn routes(reader: &mut Reader, sinks: &[Sink], server: &Server) -> Vec<Route> {
+fn routes(reader: &mut Reader, sinks: &[(Sink, Option<String>)], server: &Server) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     for (name, _) in reader.tree.names("route") {
         let section = Section::named("route", &name, "collect");
@@ -319,15 +386,15 @@ fn routes(reader: &mut Reader, sinks: &[Sink], server: &Server) -> Vec<Route> {
             .is_some_and(|leaf| leaf.place != Place::Default);
         let only = sinks.first().filter(|_| sinks.len() == 1 && !written);
         let sink_name = match only {
-            Some(only) => {
+            Some((only, _)) => {
                 reader.leaf(&section, "sink");
                 only.name.clone()
             }
             None => reader.text(&section, "sink", "the name of a [sink.<name>]"),
         };
-        let sink = sinks.iter().position(|sink| sink.name == sink_name);
+        let sink = sinks.iter().position(|(sink, _)| sink.name == sink_name);
         if sink.is_none() && !sink_name.is_empty() && !reader.tree.has_table(&["sink", &sink_name]) {
-            let names: Vec<_> = sinks.iter().map(|sink| sink.name.as_str()).collect();
+            let names: Vec<_> = sinks.iter().map(|(sink, _)| sink.name.as_str()).collect();
             let near = super::reader::nearest(&sink_name, names.iter().copied());
             reader.fail(
                 &section,
@@ -348,27 +415,39 @@ fn routes(reader: &mut Reader, sinks: &[Sink], server: &Server) -> Vec<Route> {
 }
 
 fn acknowledgement(reader: &mut Reader, section: &Section) -> Acknowledgement {
-    let choices = [("delivered", Acknowledgement::Delivered), ("accepted", Acknowledgement::Accepted)];
-    if reader.optional_text(section, "ack").as_deref() == Some("journaled") {
-        reader.fail(section, "ack", "this version has no journal; there are \"delivered\" and \"accepted\"");
-        return Acknowledgement::Delivered;
-    }
+    let choices = [
+        ("delivered", Acknowledgement::Delivered),
+        ("journaled", Acknowledgement::Journaled),
+        ("accepted", Acknowledgement::Accepted),
+    ];
     reader.choice(section, "ack", &choices)
 }
 
-/// Keeps the sinks that a route uses; the others are a warning, since a typing error may be behind it.
+/// Keeps the sinks that a route uses, or that stand in for one of those; the others are a warning, since a typing error
+/// may be behind it.
 fn used_sinks(sinks: Vec<Sink>, mut routes: Vec<Route>) -> (Vec<Sink>, Vec<Route>, Vec<String>) {
+    let is_routed = |index: usize| routes.iter().any(|route| route.sink == index);
+    let used: Vec<bool> = (0..sinks.len())
+        .map(|index| {
+            let stands_in =
+                |(other, sink): (usize, &Sink)| sink.outage == Outage::Fallback(index) && is_routed(other);
+            is_routed(index) || sinks.iter().enumerate().any(stands_in)
+        })
+        .collect();
+    let place_of = |index: usize| used[..index].iter().filter(|used| **used).count();
+    for route in &mut routes {
+        route.sink = place_of(route.sink);
+    }
     let (mut kept, mut warnings) = (Vec::new(), Vec::new());
-    for (index, sink) in sinks.into_iter().enumerate() {
-        let mut users = routes.iter_mut().filter(|route| route.sink == index).peekable();
-        if users.peek().is_none() {
-            warnings.push(format!("sink.{} is used by no route and not opened", sink.name));
-            continue;
+    for (mut sink, used) in sinks.into_iter().zip(&used) {
+        if let Outage::Fallback(place) = &mut sink.outage {
+            *place = place_of(*place);
         }
-        let place = kept.len();
-        // Indices only move down, and past those that were looked at already.
-        users.for_each(|route| route.sink = place);
-        kept.push(sink);
+        if *used {
+            kept.push(sink);
+        } else {
+            warnings.push(format!("sink.{} is used by no route and not opened", sink.name));
+        }
     }
     (kept, routes, warnings)
 }

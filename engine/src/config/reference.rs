@@ -63,7 +63,7 @@ impl Reference {
 fn uncommented(examples: bool) -> String {
     let active = |line: &str| match line.strip_prefix('#') {
         None => line.to_owned(),
-        Some(rest) if rest.starts_with(['[', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'k', 'l', 'r']) => {
+        Some(rest) if rest.starts_with(|first: char| first == '[' || first.is_ascii_lowercase()) => {
             match rest.strip_prefix("e.g. ") {
                 Some(example) if examples => example.to_owned(),
                 Some(_) => String::new(),

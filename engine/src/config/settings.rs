@@ -1,6 +1,7 @@
 //! The configuration after validation: plain typed values that the rest of the engine takes as they are.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything that the engine needs to run. Made by [`super::load`], never changed afterwards.
@@ -18,6 +19,8 @@ pub struct Settings {
     pub batch: Batch,
     /// `[ack]`
     pub ack: Ack,
+    /// `[journal]`
+    pub journal: Journal,
     /// `[admin]`
     pub admin: Admin,
     /// `[log]`
@@ -87,6 +90,8 @@ pub enum Protocol {
 pub enum Acknowledgement {
     /// The sink confirmed it.
     Delivered,
+    /// It is fsynced in this host's journal; delivery goes on in the background and across restarts.
+    Journaled,
     /// It is in memory; lost if the process dies.
     Accepted,
 }
@@ -177,6 +182,17 @@ pub struct Ack {
     pub breaker_open: Duration,
 }
 
+/// `[journal]`: where records wait on disk. Opened only when a route or a sink's outage policy needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// Directory of this process's own.
+    pub dir: PathBuf,
+    /// Bytes that all segments together may take. A hard limit.
+    pub bytes_max: u64,
+    /// Size of a segment.
+    pub segment_bytes: u64,
+}
+
 /// `[admin]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
@@ -213,8 +229,21 @@ pub struct Sink {
     pub key: RecordKey,
     /// Oldest age of an open batch for this sink.
     pub linger: Duration,
+    /// What happens to records of `delivered` routes while the sink is down.
+    pub outage: Outage,
     /// What it is, and its own settings.
     pub kind: SinkKind,
+}
+
+/// What happens to records of `delivered` routes while their sink's breaker is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// They are refused (503).
+    Reject,
+    /// They go into the journal and are delivered from there; a 200 then says journaled.
+    Journal,
+    /// They go to another sink: its index in [`Settings::sinks`].
+    Fallback(usize),
 }
 
 /// Which field of a record is its partitioning key.
@@ -240,6 +269,15 @@ pub enum SinkKind {
     /// Apache Kafka.
     #[cfg(feature = "kafka")]
     Kafka(millrun_sinks::kafka::Options),
+}
+
+impl Settings {
+    /// Whether records for this sink may go into the journal.
+    #[must_use]
+    pub fn is_journaled(&self, sink: usize) -> bool {
+        self.sinks[sink].outage == Outage::Journal
+            || self.routes.iter().any(|route| route.sink == sink && route.ack == Acknowledgement::Journaled)
+    }
 }
 
 impl Batch {

@@ -101,7 +101,21 @@ fn rules_between_sections() {
         ),
         ("[route.collect]\npath = \"/health\"\n", "is taken"),
         ("[route.collect]\npath = \"collect\"\n", "must begin with /"),
-        ("[route.collect]\nack = \"journaled\"\n", "this version has no journal"),
+        ("[route.collect]\nack = \"journal\"\n", "did you mean \"journaled\""),
+        (
+            "[route.collect]\nack = \"journaled\"\n[journal]\nbytes_max = 1048576\n",
+            "2 segments of 67108864 and what keeps account of them are 1343",
+        ),
+        ("[sink.local]\nkind = \"file\"\noutage = \"fallback\"\n", "sink.local.fallback: is missing"),
+        ("[sink.local]\nkind = \"file\"\nfallback = \"x\"\n", "has no effect without outage"),
+        (
+            "[sink.local]\nkind = \"file\"\noutage = \"fallback\"\nfallback = \"local\"\n",
+            "names the sink itself",
+        ),
+        (
+            "[sink.local]\nkind = \"file\"\noutage = \"fallback\"\nfallback = \"loca\"\n",
+            "there is no [sink.loca]",
+        ),
         ("[server]\ndrain_delay_ms = 25000\n", "must be below server.drain_deadline_ms"),
         ("[ack]\nretry_initial_ms = 2000\n", "must not be above ack.retry_max_ms"),
         ("[limits]\nbody_memory_bytes = 65536\n", "each of 1 shard(s) needs 2097152"),
@@ -290,4 +304,15 @@ fn what_does_not_go_together_is_refused() {
         settings("[log]\nlevel = \"warn,millrun::lane=debug\"\n", &[]).log.level,
         "warn,millrun::lane=debug"
     );
+}
+
+#[test]
+fn a_sink_that_stands_in_is_kept_and_found() {
+    let file = "[route.a]\npath = \"/a\"\nsink = \"c\"\n[sink.a]\nkind = \"null\"\n[sink.b]\nkind = \"null\"\n\
+                [sink.c]\nkind = \"null\"\noutage = \"fallback\"\nfallback = \"b\"\n";
+    let settings = settings(file, &[]);
+    let names: Vec<_> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
+    assert_eq!(names, ["b", "c"]);
+    assert_eq!(settings.sinks[1].outage, Outage::Fallback(0));
+    assert_eq!(settings.routes[0].sink, 1);
 }

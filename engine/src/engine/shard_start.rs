@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use super::LANE_LEAD;
+use super::journals::Destinations;
 use crate::batch::{Feed, FeedLimits};
 use crate::config::{Driver, Settings};
 use crate::lane::LanePort;
@@ -25,6 +26,7 @@ pub(super) struct ShardStart {
     pub(super) body_memory_bytes: usize,
     pub(super) metrics: Arc<Metrics>,
     pub(super) ports: Vec<Arc<LanePort>>,
+    pub(super) destinations: Destinations,
     pub(super) feeds: Vec<FeedLimits>,
     pub(super) sockets: Sockets,
     pub(super) epoch: Instant,
@@ -41,12 +43,16 @@ impl ShardStart {
         // What a shard leaves, its lanes still have a moment for.
         let stop_by = server.drain_deadline.saturating_sub(server.drain_delay).saturating_sub(2 * LANE_LEAD);
         let now = Instant::now();
-        let routes = self.settings.routes.iter().map(|route| RouteState {
-            path: route.path.as_bytes().into(),
-            protocol: protocol::of(route.protocol),
-            sink: route.sink,
-            ack: route.ack,
-            key: self.settings.sinks[route.sink].key,
+        let routes = self.settings.routes.iter().map(|route| {
+            let (sink, standby) = self.destinations.of_route(&self.settings, route);
+            RouteState {
+                path: route.path.as_bytes().into(),
+                protocol: protocol::of(route.protocol),
+                sink,
+                standby,
+                ack: route.ack,
+                key: self.settings.sinks[route.sink].key,
+            }
         });
         let shard = Shard::new(ShardParts {
             routes: routes.collect(),
@@ -56,6 +62,7 @@ impl ShardStart {
             body_memory_bytes: self.body_memory_bytes,
             metrics: self.metrics.shard_recorder(usize::from(self.number)).expect("each shard is made once"),
             lanes: self.ports,
+            ring_journals: self.sockets.journals.iter().map(|(sink, _)| *sink).collect(),
             feeds: self.feeds.into_iter().map(|limits| Feed::new(limits, now)).collect(),
             epoch: self.epoch,
             settings: self.settings,

@@ -84,14 +84,19 @@ pub(super) fn is_host(host: &[u8]) -> bool {
         return is_bracketed_host(rest);
     }
     let is_name = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & NAME_BYTE[usize::from(*byte)]);
-    // A port has five digits at most, so its colon is near the end.
-    match host.iter().rev().take(6).position(|byte| *byte == b':') {
-        Some(port_len) => {
-            let (name, port) = host.split_at(host.len() - port_len);
-            is_port(port) && is_name(&name[..name.len() - 1])
+    // Nearly all are a name, or a name and a port of four or five digits.
+    for digits in [4, 5] {
+        if let Some((name, [b':', port @ ..])) = host.split_at_checked(host.len().wrapping_sub(digits + 1))
+            && is_port(port)
+        {
+            return is_name(name);
         }
-        None => is_name(host),
     }
+    is_name(host)
+        || host
+            .iter()
+            .rposition(|byte| *byte == b':')
+            .is_some_and(|colon| is_port(&host[colon + 1..]) && is_name(&host[..colon]))
 }
 
 /// An IPv6 address, whose `[` is gone.

@@ -27,9 +27,18 @@ pub fn head(input: &[u8]) {
     let (cuts, bytes) = parts(input);
     let whole = scan(&[bytes.len()], bytes);
     assert_eq!(scan(&cuts, bytes), whole, "a split changes where the head ends");
-    let Ok(Some(HeadEnd { start, end })) = whole else { return };
+    let glance = Head::at_first_sight(bytes, HEADERS_MAX, HEAD_BYTES_MAX);
+    let Ok(Some(HeadEnd { start, end })) = whole else {
+        assert_eq!(glance, None, "a glance takes what the scanner does not");
+        return;
+    };
     let text = &bytes[start..end];
-    let Ok(head) = Head::parse(text, HEADERS_MAX) else { return };
+    let Ok(head) = Head::parse(text, HEADERS_MAX) else {
+        assert_eq!(glance, None, "a glance takes what a parse does not");
+        return;
+    };
+    assert!(glance.is_none_or(|glance| glance == (head, end)), "a glance reads it differently");
+    assert!(glance.is_some() || start > 0, "a head needs more than a glance");
     let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut fields);
     assert_eq!(

@@ -12,26 +12,27 @@ use super::target::Target;
 /// Most header fields that `limits.headers_max` may allow.
 pub const HEADERS_MAX: usize = 128;
 
-/// A place in the buffer, relative to the first byte of the head.
+/// A place in the buffer, relative to the first byte of the head. No head is longer than 64 KiB, and what is kept of it
+/// ends before its empty line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    start: u32,
-    end: u32,
+    start: u16,
+    end: u16,
 }
 
 impl Span {
     /// The place of `part`, which lies in `whole`.
     fn within(whole: &[u8], part: &[u8]) -> Self {
         let start = part.as_ptr().addr() - whole.as_ptr().addr();
-        debug_assert!(start + part.len() <= whole.len());
-        #[allow(clippy::cast_possible_truncation, reason = "a head is bounded far below 4 GiB")]
-        Self { start: start as u32, end: (start + part.len()) as u32 }
+        debug_assert!(start + part.len() <= whole.len().min(usize::from(u16::MAX)));
+        #[allow(clippy::cast_possible_truncation, reason = "limits.head_bytes_max is at most 64 KiB")]
+        Self { start: start as u16, end: (start + part.len()) as u16 }
     }
 
     /// The bytes at this place of `buffer`, which begins with the head.
     #[must_use]
     pub fn of(self, buffer: &[u8]) -> &[u8] {
-        &buffer[self.start as usize..self.end as usize]
+        &buffer[usize::from(self.start)..usize::from(self.end)]
     }
 }
 
@@ -137,6 +138,37 @@ impl Head {
             Ok(_) => return Err(Refusal::BadHeader),
             Err(error) => return Err(refusal_of(error, bytes)),
         }
+        Self::of_request(&request, bytes)
+    }
+
+    /// Parses the head that `buffer` begins with, and says how long it is, where one look is enough: the head is there
+    /// as a whole, within `head_bytes_max`, and there is nothing to say against it. Most heads are like that, and need
+    /// not be scanned first. `None` decides nothing: scan, then parse.
+    #[must_use]
+    pub fn at_first_sight(buffer: &[u8], headers_max: usize, head_bytes_max: usize) -> Option<(Self, usize)> {
+        let mut fields = [MaybeUninit::uninit(); HEADERS_MAX];
+        let fields = &mut fields[..headers_max.min(HEADERS_MAX)];
+        let mut request = httparse::Request::new(&mut []);
+        let Ok(httparse::Status::Complete(len)) = request.parse_with_uninit_headers(buffer, fields) else {
+            return None;
+        };
+        let head = &buffer[..len];
+        // httparse skips empty lines in front and takes a lone LF for a line's end. We skip few, and do not.
+        let begins = request.method.is_some_and(|method| method.as_ptr() == head.as_ptr());
+        let strict = || {
+            head.ends_with(b"\r\n\r\n")
+                && request.headers.iter().all(|field| {
+                    let line = field.name.as_ptr().addr() - head.as_ptr().addr();
+                    head.get(line.wrapping_sub(2)) == Some(&b'\r')
+                })
+        };
+        if len > head_bytes_max || !begins || !strict() {
+            return None;
+        }
+        Self::of_request(&request, head).ok().map(|head| (head, len))
+    }
+
+    fn of_request(request: &httparse::Request<'_, '_>, bytes: &[u8]) -> Result<Self, Refusal> {
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version)
         else {
             return Err(Refusal::BadRequestLine);

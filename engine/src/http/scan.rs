@@ -124,6 +124,12 @@ impl HeadScanner {
         }
     }
 
+    /// True before the first byte was looked at.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.scanned == 0
+    }
+
     /// Bytes that were looked at: never more than the buffer held, whatever the number of calls.
     #[must_use]
     pub fn scanned(&self) -> usize {

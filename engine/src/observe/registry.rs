@@ -43,12 +43,13 @@ pub struct Shape {
 impl Shape {
     /// The shape of an engine with these settings and `shards` shards.
     #[must_use]
-    pub fn of(settings: &Settings, shards: usize) -> Self {
+    pub fn of(settings: &Settings, shards: usize, journals: impl IntoIterator<Item = SinkName>) -> Self {
         let routes = settings.routes.iter().map(|route| route.name.clone()).collect();
         let sinks = settings
             .sinks
             .iter()
             .map(|sink| SinkName { name: sink.name.clone(), kind: kind_name(&sink.kind) })
+            .chain(journals)
             .collect();
         Self { shards, routes, sinks }
     }

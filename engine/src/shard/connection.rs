@@ -140,15 +140,10 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
 
     /// Reads and answers one request. `Ok`: the connection may carry another one.
     async fn next_request(&mut self) -> Result<(), End> {
-        let head_len = match self.read_head().await {
-            Ok(head_len) => head_len,
+        let (head, head_len) = match self.read_head().await {
+            Ok(head) => head,
             Err(stop) => return self.stop(None, stop).await,
         };
-        let head =
-            match Head::parse(&self.buffer.filled()[..head_len], self.shard.settings.limits.headers_max) {
-                Ok(head) => head,
-                Err(refusal) => return self.stop(None, refusal.into()).await,
-            };
         match self.serve_request(&head, head_len).await {
             Ok(next) => {
                 self.turn_over(next);
@@ -185,15 +180,25 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
         }
     }
 
-    /// Reads until a head is complete; returns its length. It then begins at the front of the buffer.
-    async fn read_head(&mut self) -> Result<usize, Stop> {
-        let head_bytes_max = self.shard.settings.limits.head_bytes_max;
+    /// Reads until a head is complete; returns it and its length. It then begins at the front of the buffer.
+    async fn read_head(&mut self) -> Result<(Head, usize), Stop> {
+        let (headers_max, head_bytes_max) =
+            (self.shard.settings.limits.headers_max, self.shard.settings.limits.head_bytes_max);
         let mut begun = !self.buffer.filled().is_empty();
         self.enter(if begun { Phase::Head } else { Phase::Idle });
         loop {
-            if begun && let Some(end) = self.scanner.advance(self.buffer.filled(), head_bytes_max)? {
-                self.buffer.discard_front(end.start);
-                return Ok(end.end - end.start);
+            if begun {
+                if self.scanner.is_fresh()
+                    && let Some(found) =
+                        Head::at_first_sight(self.buffer.filled(), headers_max, head_bytes_max)
+                {
+                    return Ok(found);
+                }
+                if let Some(end) = self.scanner.advance(self.buffer.filled(), head_bytes_max)? {
+                    self.buffer.discard_front(end.start);
+                    let head_len = end.end - end.start;
+                    return Ok((Head::parse(&self.buffer.filled()[..head_len], headers_max)?, head_len));
+                }
             }
             if self.buffer.is_full() {
                 self.grow(head_bytes_max + limits::FRAMING_SLACK_BYTES)?;

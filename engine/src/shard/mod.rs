@@ -7,6 +7,7 @@ mod body;
 pub mod buffer;
 mod connection;
 pub mod driver;
+pub(crate) mod journal;
 mod request;
 mod run;
 mod state;

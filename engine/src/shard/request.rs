@@ -196,7 +196,7 @@ impl Shard {
         peer: &Peer,
         now: Instant,
     ) -> Result<Taken, Reply> {
-        let RouteState { protocol, sink, ack, key, .. } = &self.routes[route];
+        let RouteState { protocol, ack, key, .. } = &self.routes[route];
         let raw = &buffer[body.payload.clone()];
         self.metrics.received(raw.len() as u64);
         let mut coding = self.decoder.borrow_mut();
@@ -222,7 +222,7 @@ impl Shard {
             peer: peer.as_bytes(),
             body: plain.unwrap_or(raw),
         };
-        self.admit(*sink, now)?;
+        let sink = self.admit(&self.routes[route], now)?;
         let rid = self.rids.borrow_mut().next_id();
         let moment = self.timestamps.borrow_mut().at(self.unix_nanos_at(now));
         let receipt = Receipt {
@@ -232,8 +232,8 @@ impl Shard {
             dev_mode: self.settings.server.dev_mode,
             trusted_proxies: self.settings.server.trusted_proxies,
         };
-        let wanted = *ack == Acknowledgement::Delivered;
-        let ticket = self.append(*protocol, &request, &receipt, (route, *sink), wanted, now)?;
+        let wanted = *ack != Acknowledgement::Accepted;
+        let ticket = self.append(*protocol, &request, &receipt, (route, sink), wanted, now)?;
         Ok(Taken { rid, ticket })
     }
 
@@ -268,20 +268,22 @@ impl Shard {
         result.map(|()| ticket).map_err(Reply::refusal)
     }
 
-    /// Asks the breaker.
-    fn admit(&self, sink: usize, now: Instant) -> Result<(), Reply> {
-        let gate = &self.lanes[sink].gate;
+    /// Asks the breaker: where the records go.
+    fn admit(&self, route: &RouteState, now: Instant) -> Result<usize, Reply> {
         // A gate that is shut is the exception: only then the time is worth working out.
-        if !gate.is_open() {
-            return Ok(());
+        if !self.lanes[route.sink].gate.is_open() {
+            return Ok(route.sink);
         }
-        match gate.admit(self.ms(now)) {
-            Admission::Pass | Admission::Probe => Ok(()),
-            Admission::Refused { retry_after_ms } => {
-                let seconds = u32::try_from(retry_after_ms.div_ceil(1000)).unwrap_or(u32::MAX);
-                Err(Reply { retry_after_s: Some(seconds), ..Reply::refusal(Refusal::SinkUnavailable) })
+        let now_ms = self.ms(now);
+        let mut retry_after_ms = u64::MAX;
+        for sink in [Some(route.sink), route.standby].into_iter().flatten() {
+            match self.lanes[sink].gate.admit(now_ms) {
+                Admission::Pass | Admission::Probe => return Ok(sink),
+                Admission::Refused { retry_after_ms: after } => retry_after_ms = retry_after_ms.min(after),
             }
         }
+        let seconds = u32::try_from(retry_after_ms.div_ceil(1000)).unwrap_or(u32::MAX);
+        Err(Reply { retry_after_s: Some(seconds), ..Reply::refusal(Refusal::SinkUnavailable) })
     }
 
     /// Books an answer that was sent.

@@ -5,6 +5,7 @@
 //! | accept | a connection | spawns its task, or refuses it |
 //! | returns | a byte on the wire | takes decided batches home, wakes their requests |
 //! | sealer | the first record of a batch, or its linger | seals, so that requests that came together travel together |
+//! | one a journal | a sealed batch | writes and fsyncs, see [`super::journal`]; on epoll a thread does |
 //! | sweep | a tick | times out connections and requests, notices the drain |
 //! | one a connection | its socket | see [`super::connection`] |
 
@@ -21,10 +22,12 @@ use monoio::io::AsyncReadRent;
 use monoio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::connection::{Connection, Peer};
+use super::journal;
 use super::state::Shard;
 use super::watch::{Cut, Phase as Waits, Tick, Watch};
 use crate::handoff::ReturnRing;
 use crate::http::Refusal;
+use crate::journal::ShardStream;
 use crate::limits;
 use crate::observe::Phase;
 use crate::observe::{Allowance, CloseReason};
@@ -38,6 +41,8 @@ pub struct Sockets {
     pub wire: StdUnixStream,
     /// Where decided batches come back.
     pub returns: Arc<ReturnRing>,
+    /// Journals that this shard writes through its own ring, each with its destination.
+    pub journals: Vec<(usize, ShardStream<std::fs::File>)>,
 }
 
 /// Serves until the process drains and everything that was taken is answered, or until `stop_by` (set once the
@@ -51,6 +56,9 @@ pub async fn run(shard: Rc<Shard>, sockets: Sockets, stop_by: Duration) -> std::
     drop(monoio::spawn(accept(shard.clone(), listener)));
     drop(monoio::spawn(returns(shard.clone(), wire, sockets.returns)));
     drop(monoio::spawn(sealer(shard.clone())));
+    for (sink, stream) in sockets.journals {
+        drop(monoio::spawn(journal::write(shard.clone(), sink, stream)));
+    }
     Ok(sweep(shard, stop_by).await)
 }
 

@@ -29,8 +29,11 @@ pub struct RouteState {
     pub path: Box<[u8]>,
     /// How requests become records.
     pub protocol: &'static dyn Protocol,
-    /// Index of the feed, the lane and the sink: all three count alike.
+    /// Where its records go: index of the feed, the lane and the destination. All three count alike: first the sinks,
+    /// then their journals.
     pub sink: usize,
+    /// Where they go while the breaker of that one is open.
+    pub standby: Option<usize>,
     /// What a 200 promises.
     pub ack: Acknowledgement,
     /// Partitioning key of its sink.
@@ -70,9 +73,11 @@ pub struct Shard {
     pub seats: Arc<AtomicUsize>,
     /// This shard's counters.
     pub metrics: ShardRecorder,
-    /// The lanes, by sink.
+    /// The lanes, by destination. A journal's is this shard's alone.
     pub lanes: Vec<Arc<LanePort>>,
-    /// This shard's feeds, by sink.
+    /// Wakes the task that writes a journal through the ring, by destination; `None` where a thread takes the batches.
+    bells: Vec<Option<Bell>>,
+    /// This shard's feeds, by destination.
     pub feeds: RefCell<Vec<Feed<Ticket>>>,
     /// Requests that wait for their records.
     pub tickets: RefCell<Tickets>,
@@ -119,6 +124,8 @@ pub struct ShardParts {
     pub metrics: ShardRecorder,
     /// See [`Shard::lanes`].
     pub lanes: Vec<Arc<LanePort>>,
+    /// Destinations that are journals written through the ring.
+    pub ring_journals: Vec<usize>,
     /// See [`Shard::feeds`].
     pub feeds: Vec<Feed<Ticket>>,
     /// See [`Shard::epoch`].
@@ -146,6 +153,9 @@ impl Shard {
             connections_max: parts.connections_max,
             seats: parts.seats,
             metrics: parts.metrics,
+            bells: (0..parts.lanes.len())
+                .map(|sink| parts.ring_journals.contains(&sink).then(Bell::default))
+                .collect(),
             lanes: parts.lanes,
             feeds: RefCell::new(parts.feeds),
             tickets: RefCell::new(Tickets::with_capacity(1024)),
@@ -234,7 +244,18 @@ impl Shard {
         move |sealed, reason| {
             self.metrics.batch_sealed(sink, reason, sealed.batch.len() as u64);
             self.lanes[sink].queue.push(sealed);
+            if let Some(bell) = &self.bells[sink] {
+                bell.ring();
+            }
         }
+    }
+
+    /// Waits for batches of a journal that is written through the ring.
+    ///
+    /// # Panics
+    /// For any other destination.
+    pub fn journal_bell(&self, sink: usize) -> &Bell {
+        self.bells[sink].as_ref().expect("only a journal of the ring has a writer here")
     }
 
     /// Makes the sealer look at the feeds once the tasks that are ready now have run: requests that came in together

@@ -33,7 +33,7 @@ pub fn spawn_tied_to_this_process(mut command: Command) -> Child {
     });
     let (reply, child) = mpsc::channel();
     starter.lock().expect("no start panics").send((command, reply)).expect("the starter lives");
-    child.recv().expect("the starter answers").unwrap_or_else(|error| panic!("can't start java: {error}"))
+    child.recv().expect("the starter answers").unwrap_or_else(|error| panic!("can't start {error}"))
 }
 
 /// Sends a signal.

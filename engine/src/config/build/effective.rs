@@ -8,7 +8,8 @@ use millrun_sinks::file::Compression;
 use crate::config::origins;
 use crate::config::reader::is_secret;
 use crate::config::settings::{
-    Acknowledgement, AllowedOrigin, Driver, Limits, LogFormat, Protocol, RecordKey, Settings, Sink, SinkKind,
+    Acknowledgement, AllowedOrigin, Driver, Limits, LogFormat, Outage, Protocol, RecordKey, Settings, Sink,
+    SinkKind,
 };
 
 /// TOML being written.
@@ -77,6 +78,7 @@ pub(in crate::config) fn effective(settings: &Settings) -> String {
             "ack",
             match route.ack {
                 Acknowledgement::Delivered => "delivered",
+                Acknowledgement::Journaled => "journaled",
                 Acknowledgement::Accepted => "accepted",
             },
         );
@@ -87,7 +89,7 @@ pub(in crate::config) fn effective(settings: &Settings) -> String {
     page.number("max_age_s", settings.cors.max_age.as_secs());
     limits(&mut page, &settings.limits);
     rest(&mut page, settings);
-    settings.sinks.iter().for_each(|each| sink(&mut page, each));
+    settings.sinks.iter().for_each(|each| sink(&mut page, each, &settings.sinks));
     page.0
 }
 
@@ -126,6 +128,10 @@ fn rest(page: &mut Page, settings: &Settings) {
     page.ms("retry_max_ms", ack.retry_max);
     page.number("breaker_failures", ack.breaker_failures);
     page.ms("breaker_open_ms", ack.breaker_open);
+    page.section("journal");
+    page.text("dir", settings.journal.dir.to_string_lossy());
+    page.number("bytes_max", settings.journal.bytes_max);
+    page.number("segment_bytes", settings.journal.segment_bytes);
     page.section("admin");
     page.text("listen", settings.admin.listen.map_or_else(String::new, |listen| listen.to_string()));
     page.section("log");
@@ -140,7 +146,7 @@ fn rest(page: &mut Page, settings: &Settings) {
     );
 }
 
-fn sink(page: &mut Page, sink: &Sink) {
+fn sink(page: &mut Page, sink: &Sink, all: &[Sink]) {
     page.section(&format!("sink.{}", sink.name));
     let key = match sink.key {
         RecordKey::None => "none",
@@ -168,6 +174,14 @@ fn sink(page: &mut Page, sink: &Sink) {
     }
     page.text("key", key);
     page.ms("linger_ms", sink.linger);
+    match sink.outage {
+        Outage::Reject => page.text("outage", "reject"),
+        Outage::Journal => page.text("outage", "journal"),
+        Outage::Fallback(other) => {
+            page.text("outage", "fallback");
+            page.text("fallback", &all[other].name);
+        }
+    }
     #[cfg(feature = "kafka")]
     if let SinkKind::Kafka(options) = &sink.kind {
         kafka_tables(page, &sink.name, options);

@@ -2,6 +2,7 @@
 
 use crate::config::reader::{Reader, Section};
 use crate::config::settings::{Settings, Sink, SinkKind};
+use crate::journal::{Options, SinkPlan};
 
 /// Checks all of them; what is wrong is in the reader's errors.
 pub(super) fn check(reader: &mut Reader, settings: &Settings) {
@@ -9,6 +10,46 @@ pub(super) fn check(reader: &mut Reader, settings: &Settings) {
     listeners(reader, settings);
     times(reader, settings);
     sinks(reader, &settings.sinks);
+    journal(reader, settings);
+}
+
+fn journal(reader: &mut Reader, settings: &Settings) {
+    let journaled: Vec<_> = (0..settings.sinks.len()).filter(|sink| settings.is_journaled(*sink)).collect();
+    if journaled.is_empty() {
+        return;
+    }
+    let batch = &settings.batch;
+    let large = journaled.iter().map(|sink| record_bytes_max(settings, *sink) + 1).max().unwrap_or(0);
+    let shards = settings.server.shards.unwrap_or(1);
+    let plan = |sink: &usize| SinkPlan { name: settings.sinks[*sink].name.clone(), shards };
+    let options = Options {
+        dir: settings.journal.dir.clone(),
+        bytes_max: settings.journal.bytes_max,
+        segment_bytes: settings.journal.segment_bytes,
+        spares_max: 0,
+        batch_bytes_max: if batch.large_count > 0 { batch.arena_bytes.max(large) } else { batch.arena_bytes },
+        batch_records_max: batch.records_max,
+        sinks: journaled.iter().map(plan).collect(),
+    };
+    let least = options.bytes_min();
+    if options.bytes_max < least {
+        let problem = format!(
+            "is too small: {shards} shard(s) x {} journaled sink(s) x 2 segments of {} and what keeps account of them are {least}",
+            journaled.len(),
+            options.segment_size()
+        );
+        reader.fail(&Section::fixed("journal"), "bytes_max", problem);
+    }
+}
+
+/// The largest record of a sink, as far as the configuration says.
+fn record_bytes_max(settings: &Settings, sink: usize) -> usize {
+    let limit = settings.limits.record_bytes_max;
+    match &settings.sinks[sink].kind {
+        SinkKind::Null(_) | SinkKind::File(_) => limit,
+        #[cfg(feature = "kafka")]
+        SinkKind::Kafka(options) => limit.min(options.record_bytes_max),
+    }
 }
 
 fn memory(reader: &mut Reader, settings: &Settings) {

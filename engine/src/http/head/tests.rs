@@ -133,7 +133,7 @@ fn the_number_of_fields_is_bounded() {
 /// Growth of a head is growth of every waiting connection's task: a reviewed change.
 #[test]
 fn the_size_of_a_head() {
-    assert_eq!(size_of::<Head>(), 152);
+    assert_eq!(size_of::<Head>(), 88);
 }
 
 proptest! {
@@ -148,4 +148,27 @@ proptest! {
             prop_assert_eq!(request.method.map(str::as_bytes), Some(head.method_name.of(&bytes)));
         }
     }
+}
+
+#[test]
+fn a_glance_takes_what_is_plain_and_leaves_the_rest() {
+    let plain = "POST /collect?a=b HTTP/1.1\r\nHost: h\r\nContent-Length: 3 \r\n\r\n";
+    let glance = |text: &str| Head::at_first_sight(text.as_bytes(), 64, 100);
+    for behind in ["", "abc", "\r\n", "POST / HTTP/1.1\r\n"] {
+        assert_eq!(glance(&format!("{plain}{behind}")), Some((parse(plain).unwrap(), plain.len())));
+    }
+    assert_eq!(glance("GET / HTTP/1.0\r\n\r\n").map(|(_, len)| len), Some(18));
+    for left in [
+        &plain[..plain.len() - 1],
+        &format!("\r\n{plain}"),
+        &plain.replace("h\r\n", "h\n"),
+        &plain.replace("1.1\r\n", "1.1\n"),
+        &plain.replace("3 \r\n\r\n", "3 \r\n\n"),
+        &plain.replace("3 \r\n\r\n", "3 \n\r\n"),
+        &plain.replace("Host", "Hos"),
+        &plain.replace("a=b", &"b".repeat(100)),
+    ] {
+        assert_eq!(glance(left), None, "{left:?}");
+    }
+    assert_eq!(Head::at_first_sight(plain.as_bytes(), 1, 100), None);
 }

@@ -1,0 +1,492 @@
+//! The journals of an engine: opened, given to the shards that write them and the relays that deliver from them, and
+//! closed in the right order.
+//!
+//! ```text
+//!   destinations   0 … sinks-1   sinks … sinks+journals-1
+//!                  their lanes   the journals of those sinks that are journaled, in the same order
+//! ```
+
+use std::fs::File;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use millrun_sinks::{Delivery, Fault, Gauge, Health};
+
+use super::StartError;
+use crate::batch::FeedLimits;
+use crate::config::{Acknowledgement, Outage, Route, Settings};
+use crate::handoff::{LaneQueue, ReturnRing, Returned};
+use crate::journal::disk::OsDisk;
+use crate::journal::keeper::thread::KeeperHandle;
+use crate::journal::{
+    self, AppendError, Appender, Budget, KeeperFigures, Options, ReaderFigures, Room, ShardStream, SinkPlan,
+    Writer,
+};
+use crate::lane::{Gate, LanePort};
+use crate::memory::Part;
+use crate::observe::{Metrics, SinkName};
+use crate::relay::{self, RelayHandle, RelayLimits, RelayThread};
+use crate::shard::journal::{IN_DOUBT, no_room};
+
+/// Delivered segments that each stream keeps to use again.
+const SPARES_MAX: usize = 2;
+/// Batches that a relay has: so many streams can be under way at a time.
+const RELAY_BATCHES: u16 = 4;
+
+/// Which sinks have a journal, and where that is among the destinations.
+#[derive(Clone, Debug)]
+pub(super) struct Destinations {
+    sinks: usize,
+    journaled: Vec<usize>,
+}
+
+impl Destinations {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let sinks = settings.sinks.len();
+        Self { sinks, journaled: (0..sinks).filter(|sink| settings.is_journaled(*sink)).collect() }
+    }
+
+    /// All of them.
+    pub(super) fn count(&self) -> usize {
+        self.sinks + self.journaled.len()
+    }
+
+    /// The journal of a sink.
+    pub(super) fn journal_of(&self, sink: usize) -> Option<usize> {
+        self.journaled.iter().position(|journaled| *journaled == sink).map(|place| self.sinks + place)
+    }
+
+    /// Where a route's records go, and where while the breaker of that is open.
+    pub(super) fn of_route(&self, settings: &Settings, route: &Route) -> (usize, Option<usize>) {
+        match (route.ack, self.journal_of(route.sink)) {
+            (Acknowledgement::Journaled, Some(journal)) => (journal, None),
+            (_, journal) => {
+                let standby = match settings.sinks[route.sink].outage {
+                    Outage::Reject => None,
+                    Outage::Journal => journal,
+                    Outage::Fallback(other) => Some(other),
+                };
+                (route.sink, standby)
+            }
+        }
+    }
+
+    /// The journals as metrics name them.
+    pub(super) fn names(&self, settings: &Settings) -> impl Iterator<Item = SinkName> {
+        let name = |sink: &usize| SinkName {
+            name: format!("journal/{}", settings.sinks[*sink].name),
+            kind: "journal",
+        };
+        self.journaled.iter().map(name).collect::<Vec<_>>().into_iter()
+    }
+
+    /// The journals' feeds: as those of their sinks, but nothing is gathered for.
+    pub(super) fn feeds(
+        &self,
+        settings: &Settings,
+        sinks: &[(String, FeedLimits)],
+    ) -> Vec<(String, FeedLimits)> {
+        let feed = |sink: &usize| {
+            let limits = FeedLimits { gathers: false, linger: settings.batch.linger, ..sinks[*sink].1 };
+            (format!("{}.journal", sinks[*sink].0), limits)
+        };
+        self.journaled.iter().map(feed).collect()
+    }
+
+    /// A relay is one more owner of batches for its lane.
+    pub(super) fn owners(&self, sink: usize, shards: u16) -> u16 {
+        shards + u16::from(self.journal_of(sink).is_some())
+    }
+
+    /// What the relays and the appenders take.
+    pub(super) fn memory(
+        &self,
+        settings: &Settings,
+        shards: u16,
+        feeds: &[(String, FeedLimits)],
+    ) -> Vec<Part> {
+        let part = |sink: &usize| {
+            let (name, feed) = &feeds[*sink];
+            let (arena, batches) = (arena_bytes(feed), usize::from(RELAY_BATCHES));
+            let (slots, head) =
+                (usize::from(settings.batch.slots()), Appender::head_bytes_max(feed.records_max));
+            Part {
+                owner: format!("relay.{name}"),
+                bytes: batches * arena + usize::from(shards) * slots * head,
+                arithmetic: format!(
+                    "{batches} batches x {arena} arena + {shards} shards x {slots} batches x {head} head"
+                ),
+            }
+        };
+        self.journaled.iter().map(part).collect()
+    }
+
+    /// The ways back to the relays, by sink.
+    pub(super) fn relay_rings(&self) -> Result<Vec<Option<RelayRing>>, StartError> {
+        let ring = |sink: usize| {
+            self.journal_of(sink)
+                .map(|_| {
+                    ReturnRing::new(usize::from(RELAY_BATCHES)).map(|(ring, wire)| (Arc::new(ring), wire))
+                })
+                .transpose()
+        };
+        (0..self.sinks).map(ring).collect::<Result<_, _>>().map_err(StartError::Relay)
+    }
+}
+
+pub(super) type RelayRing = (Arc<ReturnRing>, UnixStream);
+
+fn arena_bytes(feed: &FeedLimits) -> usize {
+    feed.arena_bytes.max(if feed.large_batches() > 0 { feed.large_arena_bytes() } else { 0 })
+}
+
+/// The journals of a running engine.
+#[derive(Debug)]
+pub(super) struct Journals {
+    keeper: KeeperHandle,
+    relays: Vec<RelayHandle>,
+    /// By journal, then by shard.
+    streams: Vec<Vec<ShardStream<File>>>,
+    first: usize,
+}
+
+/// What [`Journals::open`] needs besides the settings.
+pub(super) struct Parts<'a> {
+    pub(super) shards: u16,
+    pub(super) feeds: &'a [(String, FeedLimits)],
+    pub(super) ports: &'a [Arc<LanePort>],
+    pub(super) rings: Vec<Option<RelayRing>>,
+    pub(super) metrics: &'a Arc<Metrics>,
+}
+
+impl Journals {
+    /// Opens the journal and starts delivering what earlier processes left. `None` where no sink is journaled.
+    pub(super) fn open(
+        settings: &Settings,
+        destinations: &Destinations,
+        parts: Parts<'_>,
+    ) -> Result<Option<Self>, StartError> {
+        if destinations.journaled.is_empty() {
+            return Ok(None);
+        }
+        let feed_of = |sink: usize| &parts.feeds[sink].1;
+        let largest = |size: fn(&FeedLimits) -> usize| {
+            destinations.journaled.iter().map(|sink| size(feed_of(*sink))).max().unwrap_or(0)
+        };
+        let options = Options {
+            dir: settings.journal.dir.clone(),
+            bytes_max: settings.journal.bytes_max,
+            segment_bytes: settings.journal.segment_bytes,
+            spares_max: SPARES_MAX,
+            batch_bytes_max: largest(arena_bytes),
+            batch_records_max: largest(|feed| feed.records_max),
+            sinks: destinations
+                .journaled
+                .iter()
+                .map(|sink| SinkPlan { name: settings.sinks[*sink].name.clone(), shards: parts.shards })
+                .collect(),
+        };
+        let opened = journal::open(OsDisk, &options, fastrand::u64(..)).map_err(StartError::Journal)?;
+        tell(&options, &opened.found);
+        let (figures, budget) = (opened.keeper.figures(), opened.keeper.budget());
+        let keeper = journal::keeper::thread::start(opened.keeper).map_err(StartError::Relay)?;
+        let (mut relays, mut streams, mut rings) = (Vec::new(), Vec::new(), parts.rings);
+        for (place, (journal, sink)) in opened.sinks.into_iter().zip(&destinations.journaled).enumerate() {
+            let Some((returns, wire)) = rings[*sink].take() else {
+                unreachable!("each journaled sink has a ring")
+            };
+            let name = &settings.sinks[*sink].name;
+            let watch = JournalWatch {
+                streams: journal.streams.clone(),
+                reader: journal.reader.figures(),
+                keeper: figures.clone(),
+                budget: budget.clone(),
+            };
+            let thread = RelayThread {
+                name: name.clone(),
+                limits: RelayLimits {
+                    owner: parts.shards,
+                    batches: RELAY_BATCHES,
+                    arena_bytes: arena_bytes(feed_of(*sink)),
+                    records_max: feed_of(*sink).records_max,
+                },
+                port: parts.ports[*sink].clone(),
+                returns,
+                wire,
+                metrics: parts
+                    .metrics
+                    .lane_recorder(destinations.sinks + place)
+                    .expect("each destination is made once"),
+                dir: settings.journal.dir.join(name),
+            };
+            relays.push(relay::thread::start(thread, journal.reader, watch).map_err(StartError::Relay)?);
+            streams.push(journal.streams);
+        }
+        Ok(Some(Self { keeper, relays, streams, first: destinations.sinks }))
+    }
+
+    /// One shard's streams, each with its destination.
+    pub(super) fn streams_of(&self, shard: u16) -> Vec<(usize, ShardStream<File>)> {
+        let streams = self.streams.iter().map(|streams| streams[usize::from(shard)].clone());
+        (self.first..).zip(streams).collect()
+    }
+
+    /// No more is handed to the lanes: call it before they are stopped.
+    pub(super) fn stop_relays(&self) {
+        self.relays.iter().for_each(RelayHandle::stop);
+    }
+
+    /// The lanes and the shards have ended.
+    pub(super) fn close(self) {
+        self.relays.into_iter().for_each(RelayHandle::join);
+        self.keeper.stop();
+    }
+}
+
+/// A shard's way to its journals: a queue of its own each.
+pub(super) fn ports(destinations: &Destinations, slots: u16) -> Vec<Arc<LanePort>> {
+    let port = || LanePort { queue: LaneQueue::new(usize::from(slots)), gate: Gate::new(1) };
+    destinations.journaled.iter().map(|_| Arc::new(port())).collect()
+}
+
+fn tell(options: &Options, found: &journal::Found) {
+    let undelivered: u64 = found.streams.iter().map(|stream| stream.segments).sum();
+    tracing::info!(
+        dir = %options.dir.display(),
+        used_bytes = found.used_bytes,
+        bytes_max = options.bytes_max,
+        streams = found.streams.len(),
+        segments = undelivered,
+        "journal open"
+    );
+    for (sink, bytes) in &found.orphans {
+        tracing::warn!(
+            sink,
+            bytes,
+            "the journal holds records of a sink that is not configured (or not journaled): nobody delivers them; \
+             configure it again, or use `millrun journal`"
+        );
+    }
+    for name in &found.foreign {
+        tracing::warn!(name, "not the journal's: left alone");
+    }
+}
+
+struct JournalWatch {
+    streams: Vec<ShardStream<File>>,
+    reader: Arc<ReaderFigures>,
+    keeper: Arc<KeeperFigures>,
+    budget: Arc<Budget>,
+}
+
+impl relay::thread::Watch for JournalWatch {
+    fn health(&self) -> Health {
+        let problem = self.streams.iter().find_map(|stream| match stream.feed.room() {
+            Room::Available => None,
+            Room::LimitReached => {
+                Some("journal.bytes_max is in use: nothing more is taken until something is delivered")
+            }
+            Room::DiskFull => Some("the disk is full"),
+            Room::DiskFailed => Some("the disk fails"),
+        });
+        problem.map_or(Health::Up, |problem| Health::Down(problem.to_owned()))
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "figures for people: 53 bits are enough")]
+    fn gauges(&self, publish: &mut dyn FnMut(Gauge)) {
+        let mut gauge =
+            |name, help, value: u64, counter| publish(Gauge { name, help, value: value as f64, counter });
+        let (reader, keeper) = (&self.reader, &self.keeper);
+        gauge(
+            "journal_used_bytes",
+            "Bytes of the journal's directory in use.",
+            self.budget.used_bytes(),
+            false,
+        );
+        gauge("journal_bytes_max", "Bytes that it may take.", self.budget.bytes_max(), false);
+        let behind = self
+            .streams
+            .iter()
+            .filter(|stream| stream.marks.delivered_below() < stream.marks.durable_below());
+        gauge(
+            "journal_streams_behind",
+            "Streams with batches that are not delivered.",
+            behind.count() as u64,
+            false,
+        );
+        gauge(
+            "journal_read_batches_total",
+            "Batches that were read for delivery.",
+            reader.batches_read.get(),
+            true,
+        );
+        gauge("journal_read_bytes_total", "Their bytes.", reader.bytes_read.get(), true);
+        gauge(
+            "journal_damaged_batches_total",
+            "Acknowledged batches that were found damaged; their bytes are set aside.",
+            reader.batches_damaged.get(),
+            true,
+        );
+        gauge(
+            "journal_torn_batches_total",
+            "Batches that a crash left unfinished; none was acknowledged.",
+            reader.batches_torn.get(),
+            true,
+        );
+        gauge("journal_read_failures_total", "Reads that failed.", reader.read_failures.get(), true);
+        gauge("journal_segments_made_total", "Segments made from nothing.", keeper.segments_made.get(), true);
+        gauge(
+            "journal_segments_reused_total",
+            "Segments made from delivered ones.",
+            keeper.segments_reused.get(),
+            true,
+        );
+        gauge(
+            "journal_segments_retired_total",
+            "Segments whose batches are all delivered.",
+            keeper.segments_retired.get(),
+            true,
+        );
+        gauge(
+            "journal_segments_abandoned_total",
+            "Segments that a failed write or fsync ended.",
+            keeper.segments_abandoned.get(),
+            true,
+        );
+        gauge(
+            "journal_disk_failures_total",
+            "Operations of the disk that failed.",
+            keeper.disk_failures.get(),
+            true,
+        );
+    }
+}
+
+/// Writes a shard's journal where its driver has no asynchronous files: on epoll.
+#[derive(Debug)]
+pub(super) struct WriterThread {
+    stop: Arc<AtomicBool>,
+    port: Arc<LanePort>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+/// How long a segment that is not there yet is waited for.
+const SEGMENT_PATIENCE: Duration = Duration::from_millis(200);
+
+impl WriterThread {
+    pub(super) fn start(
+        (sink, stream): (usize, ShardStream<File>),
+        shard: u16,
+        port: Arc<LanePort>,
+        returns: Arc<ReturnRing>,
+        records_max: usize,
+    ) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, queue) = (stop.clone(), port.clone());
+        let thread = std::thread::Builder::new().name(format!("journal-{shard}")).spawn(move || {
+            queue.queue.attach(std::thread::current());
+            let mut writer = Writer::new(OsDisk, stream.clone(), records_max);
+            let mut group = Vec::new();
+            loop {
+                let last = stopped.load(Ordering::Acquire);
+                group.extend(std::iter::from_fn(|| queue.queue.pop()).map(|sealed| sealed.batch));
+                if group.is_empty() {
+                    if last {
+                        return;
+                    }
+                    std::thread::park();
+                    continue;
+                }
+                let deliveries = commit(&mut writer, &group, &stream);
+                for (batch, delivery) in group.drain(..).zip(deliveries) {
+                    #[allow(clippy::cast_possible_truncation, reason = "sinks are few")]
+                    returns.push(Returned { lane: sink as u16, batch, delivery });
+                }
+                returns.ring();
+            }
+        })?;
+        Ok(Self { stop, port, thread })
+    }
+
+    /// Its shard has ended.
+    pub(super) fn join(self) {
+        self.stop.store(true, Ordering::Release);
+        self.port.queue.wake();
+        if self.thread.join().is_err() {
+            tracing::error!("a journal's writer panicked");
+        }
+    }
+}
+
+/// Makes a group durable: by one fdatasync, and after a failure once more from the start, in another segment.
+fn commit(
+    writer: &mut Writer<OsDisk>,
+    group: &[millrun_sinks::Batch],
+    stream: &ShardStream<File>,
+) -> Vec<Delivery> {
+    let mut durable = 0;
+    for _ in 0..2 {
+        let attempt = write(writer, &group[durable..], stream);
+        durable += attempt.durable;
+        match attempt.end {
+            Ok(()) => break,
+            Err(AppendError::NoRoom(room)) => {
+                return outcomes(group.len(), durable, no_room(room));
+            }
+            Err(AppendError::Failed(_)) => {}
+        }
+    }
+    outcomes(group.len(), durable, IN_DOUBT)
+}
+
+fn outcomes(all: usize, durable: usize, fault: Fault) -> Vec<Delivery> {
+    (0..all).map(|place| if place < durable { Delivery::All } else { Delivery::None(fault) }).collect()
+}
+
+struct Attempt {
+    /// Batches from the first on that are durable.
+    durable: usize,
+    end: Result<(), AppendError>,
+}
+
+fn write(writer: &mut Writer<OsDisk>, group: &[millrun_sinks::Batch], stream: &ShardStream<File>) -> Attempt {
+    let mut sequences = Vec::with_capacity(group.len());
+    let mut end = Ok(());
+    for batch in group {
+        match append(writer, batch, stream) {
+            Ok(sequence) => sequences.push(sequence),
+            Err(error) => {
+                end = Err(error);
+                break;
+            }
+        }
+    }
+    if !matches!(end, Err(AppendError::Failed(_)))
+        && let Err(error) = writer.sync()
+    {
+        end = Err(error);
+    }
+    let below = writer.durable_below();
+    Attempt { durable: sequences.iter().take_while(|sequence| **sequence < below).count(), end }
+}
+
+/// Appends, and waits a moment for a segment that the keeper is about to make.
+fn append(
+    writer: &mut Writer<OsDisk>,
+    batch: &millrun_sinks::Batch,
+    stream: &ShardStream<File>,
+) -> Result<u64, AppendError> {
+    let until = std::time::Instant::now() + SEGMENT_PATIENCE;
+    loop {
+        match writer.append(batch) {
+            Err(AppendError::NoRoom(_))
+                if stream.feed.room() == Room::Available && std::time::Instant::now() < until =>
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The relay's thread: asleep while there is nothing to deliver.
+
+use std::io::Read as _;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use millrun_sinks::{Gauge, Health, Source};
+
+use super::rejected::Rejected;
+use super::state::{Relay, RelayLimits, Settlement};
+use crate::handoff::{ReturnRing, Returned};
+use crate::lane::LanePort;
+use crate::observe::{Allowance, LaneRecorder};
+
+/// How late a relay may notice that a batch became durable.
+const IDLE_PAUSE: Duration = Duration::from_millis(10);
+/// Pause after the journal could not be read, or a refused record not be set aside.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+/// How often figures are published.
+const PUBLISH_EVERY: Duration = Duration::from_millis(500);
+
+/// What a relay's thread is given.
+pub struct RelayThread {
+    /// The sink's name: for the thread's name and the log.
+    pub name: String,
+    /// The relay's fixed numbers.
+    pub limits: RelayLimits,
+    /// The lane that delivers.
+    pub port: Arc<LanePort>,
+    /// Where batches come back.
+    pub returns: Arc<ReturnRing>,
+    /// The end of the wire that wakes this thread.
+    pub wire: UnixStream,
+    /// Counters of the journal as a destination.
+    pub metrics: LaneRecorder,
+    /// The sink's directory in the journal.
+    pub dir: PathBuf,
+}
+
+/// The journal's own view of itself, for `/metrics` and `/sinks`.
+pub trait Watch: Send + 'static {
+    /// Whether it takes records.
+    fn health(&self) -> Health;
+    /// Its figures.
+    fn gauges(&self, publish: &mut dyn FnMut(Gauge));
+}
+
+/// A running relay.
+#[derive(Debug)]
+pub struct RelayHandle {
+    asked: Arc<Asked>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    stop: AtomicBool,
+    end: AtomicBool,
+}
+
+impl RelayHandle {
+    /// Asks for no more to be handed over. Call it before the lane is stopped.
+    pub fn stop(&self) {
+        self.asked.stop.store(true, Ordering::Release);
+    }
+
+    /// Waits for its end. Call it when the lane has ended: what is not back by then stays in the journal.
+    pub fn join(self) {
+        self.asked.end.store(true, Ordering::Release);
+        if self.thread.join().is_err() {
+            tracing::error!("a relay's thread panicked; what it had not delivered is in the journal");
+        }
+    }
+}
+
+/// Starts delivering.
+///
+/// # Errors
+/// When the kernel gives no thread.
+pub fn start(
+    relay: RelayThread,
+    source: impl Source + 'static,
+    watch: impl Watch,
+) -> std::io::Result<RelayHandle> {
+    let asked = Arc::new(Asked::default());
+    let told = asked.clone();
+    relay.wire.set_nonblocking(false)?;
+    let name = format!("relay-{}", relay.name);
+    let thread = std::thread::Builder::new().name(name).spawn(move || run(relay, source, &watch, &told))?;
+    Ok(RelayHandle { asked, thread })
+}
+
+fn run(thread: RelayThread, source: impl Source, watch: &impl Watch, asked: &Asked) {
+    let RelayThread { name, limits, port, returns, mut wire, mut metrics, dir } = thread;
+    let mut relay = Relay::new(source, limits);
+    let mut rejected = Rejected::new(&dir);
+    let mut stuck: Vec<Returned> = Vec::new();
+    let (mut publish_at, mut not_before) = (Instant::now(), Instant::now());
+    let mut lines = Allowance::new(1, 5);
+    loop {
+        let now = Instant::now();
+        // Read before the ring: what the lane gave back before it ended is seen below.
+        let ends = asked.end.load(Ordering::Acquire);
+        returns.answer();
+        while let Some(returned) = returns.pop() {
+            stuck.push(returned);
+        }
+        for returned in std::mem::take(&mut stuck) {
+            if let Some(returned) = settle(&mut relay, returned, &mut rejected, &mut metrics, &mut lines) {
+                not_before = now + ERROR_PAUSE;
+                stuck.push(returned);
+            }
+        }
+        let stopping = asked.stop.load(Ordering::Acquire);
+        let mut more = false;
+        if !stopping && now >= not_before {
+            let live = !port.queue.is_empty();
+            let turn = relay.turn(now, live, &mut |sealed| {
+                metrics.submitted(sealed.batch.len() as u64);
+                port.queue.push(sealed);
+            });
+            match turn {
+                Ok(again) => more = again,
+                Err(error) => {
+                    not_before = now + ERROR_PAUSE;
+                    if let Some(suppressed) = lines.admit(now) {
+                        tracing::error!(sink = name, %error, suppressed, "the journal can't be read; trying again");
+                    }
+                }
+            }
+        }
+        if now >= publish_at {
+            publish_at = now + PUBLISH_EVERY;
+            metrics.depth(0, relay.under_way() as u64);
+            metrics.publish(watch.health(), |publish| watch.gauges(publish));
+        }
+        if stopping && (relay.under_way() == 0 || ends) {
+            return;
+        }
+        let pause = if more && relay.under_way() == 0 { Duration::from_millis(1) } else { IDLE_PAUSE };
+        sleep(&mut wire, pause);
+    }
+}
+
+/// Waits for a returned batch, at most this long.
+fn sleep(wire: &mut UnixStream, pause: Duration) {
+    // Neither call fails on a socket pair whose other end this process holds, but by its time.
+    let _ = wire.set_read_timeout(Some(pause));
+    let _ = wire.read(&mut [0; 64]);
+}
+
+/// Books a batch that came back; gives it back when a record of it could not be set aside.
+fn settle<S: Source>(
+    relay: &mut Relay<S>,
+    returned: Returned,
+    rejected: &mut Rejected,
+    metrics: &mut LaneRecorder,
+    lines: &mut Allowance,
+) -> Option<Returned> {
+    match Relay::<S>::settlement(&returned) {
+        Settlement::Left => {
+            relay.left(returned.batch);
+            None
+        }
+        Settlement::Done { rejected: refused, .. } => {
+            if !refused.is_empty() {
+                let now = Instant::now();
+                let written = rejected.set_aside(&returned.batch, &refused);
+                if let Some(suppressed) = lines.admit(now) {
+                    let (records, file) = (refused.len(), rejected.path().display());
+                    match &written {
+                        Ok(()) => tracing::error!(
+                            records, %file, suppressed,
+                            "the sink refused journaled records for good; they are in this file"
+                        ),
+                        Err(error) => tracing::error!(
+                            records, %file, %error, suppressed,
+                            "the sink refused journaled records for good, and they can't be written; trying again"
+                        ),
+                    }
+                }
+                if written.is_err() {
+                    return Some(returned);
+                }
+            }
+            metrics.decided(returned.batch.len() as u64, &returned.delivery);
+            relay.done(returned.batch);
+            None
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What happens to records of delivered routes while their sink is down, by policy; and a journal that is full.
+
+use std::time::Duration;
+
+use support::files::completed_records;
+use support::kafka::{KafkaOptions, KafkaServer};
+use support::ledger::Ledger;
+use support::load::{Load, LoadOptions};
+use support::mount::SmallDisk;
+use support::oracle::judge;
+use support::poll::PATIENCE;
+use support::record::Record;
+use support::request::Request;
+use support::{Driver, Engine, on_both_drivers, poll_until};
+
+use super::{engine_options, post_until, topic, wait_until_delivered, with_kafka, with_route};
+
+on_both_drivers!(
+    an_outage_spills_into_the_journal,
+    an_outage_falls_back_to_another_sink,
+    a_full_disk_refuses_and_recovers
+);
+
+const RECOVERY: Duration = Duration::from_mins(1);
+
+fn an_outage_spills_into_the_journal(driver: Driver) {
+    let journal = tempfile::tempdir().unwrap();
+    let mut broker = KafkaServer::start();
+    broker.create_topic("spilled", 1, &[]);
+    let options =
+        with_route(with_kafka(engine_options(driver, journal.path()), &broker, "spilled"), "delivered")
+            .section("sink.events", "outage = \"journal\"");
+    let engine = Engine::start(&options);
+    let load = Load::start(
+        engine.address(),
+        LoadOptions { connections: 8, refused_pause: Duration::from_millis(25), ..LoadOptions::default() },
+    );
+    let progress = |count: u64, what: &str| {
+        let goal = load.stored() + count;
+        poll_until(what, RECOVERY, || (load.stored() >= goal).then_some(()));
+    };
+    progress(300, "progress before the outage");
+    broker.kill();
+    // More than what the client library could have had under way.
+    let journaled =
+        || engine.metrics()["millrun_batches_sealed_total{sink=\"journal/events\",reason=\"idle\"}"];
+    let before = journaled();
+    poll_until("batches to go into the journal", RECOVERY, || (journaled() > before + 20.0).then_some(()));
+    progress(300, "progress during the outage");
+    broker.start_broker();
+    progress(300, "progress after the outage");
+    let ledger: Ledger = load.stop();
+    println!("{}", ledger.summary());
+    wait_until_delivered(&engine, RECOVERY);
+    let records = topic(&broker, "spilled");
+    let verdict = judge(&ledger, records.iter().map(Record::data), &[]);
+    verdict.assert_truthful();
+}
+
+fn an_outage_falls_back_to_another_sink(driver: Driver) {
+    let (journal, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let broker = KafkaServer::prepare(&KafkaOptions::default());
+    let options =
+        with_route(with_kafka(engine_options(driver, journal.path()), &broker, "nowhere"), "delivered")
+            .section("sink.events", "outage = \"fallback\"\nfallback = \"files\"")
+            .section("sink.files", &format!("kind = \"file\"\ndir = \"{}\"", data.path().display()))
+            .section("ack", "deadline_ms = 1000");
+    let mut engine = Engine::start(&options);
+    let mut stored = post_until(&engine, 200, "first");
+    for number in 0..20 {
+        let body = format!("then-{number}");
+        let response = engine.exchange(&Request::post("/collect", body.as_str()));
+        if response.status == 200 {
+            stored.push(body);
+        }
+    }
+    assert!(stored.len() >= 15, "only probes wait for the sink that is down: {stored:?}");
+    engine.terminate();
+    let _ = engine.wait(Duration::from_secs(28));
+    let records = completed_records(data.path());
+    let found: Vec<_> = records.iter().map(Record::data).collect();
+    for body in stored {
+        assert!(found.contains(&body.as_str()), "{body} was answered 200");
+    }
+}
+
+fn a_full_disk_refuses_and_recovers(driver: Driver) {
+    let disk = SmallDisk::mount(40 << 20);
+    let mut broker = KafkaServer::prepare(&KafkaOptions::default());
+    let options = with_route(with_kafka(engine_options(driver, disk.path()), &broker, "full"), "journaled");
+    let mut engine = Engine::start(&options);
+    let mut stored = post_until(&engine, 200, "before");
+    disk.fill();
+    // Segments are there ahead of time: they are filled first.
+    let large = "x".repeat(500_000);
+    let mut number = 0;
+    poll_until("an answer of 503", PATIENCE, || {
+        number += 1;
+        let body = format!("large-{number}-{large}");
+        let status = engine.exchange(&Request::post("/collect", body.as_str())).status;
+        if status == 200 {
+            stored.push(body);
+        }
+        (status == 503).then_some(())
+    });
+    assert_eq!(engine.exchange(&Request::get("/health")).status, 200, "the process lives");
+    disk.free();
+    stored.extend(post_until(&engine, 200, "after"));
+    engine.kill();
+    engine.start_again();
+    broker.start_broker();
+    wait_until_delivered(&engine, RECOVERY);
+    let records = topic(&broker, "full");
+    let found: std::collections::BTreeSet<_> = records.iter().map(Record::data).collect();
+    for body in stored {
+        assert!(found.contains(body.as_str()), "{} was answered 200", &body[..body.len().min(20)]);
+    }
+}
