@@ -154,7 +154,12 @@ export class Assembly extends Construct {
     const { s3, kafka } = this.settings;
     const stream = this.eventStream?.stream;
     if (type === 'S3' && s3) {
-      return (fleet) => new S3Sink({ ...s3, bucket: carry(fleet, 'DataBucketName', this.bucket(s3.bucket)) });
+      return (fleet) =>
+        new S3Sink({
+          ...s3,
+          bucket: carry(fleet, 'DataBucketName', this.bucket(s3.bucket)),
+          prefix: carry(fleet, 'DataPrefix', s3.prefix),
+        });
     }
     if (type === 'KDS' && stream) {
       return () => new KinesisSink({ streamName: stream.ref, streamArn: stream.attrArn });

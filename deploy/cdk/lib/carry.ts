@@ -1,6 +1,6 @@
 /**
  * Brings a value into a nested stack. CDK does this by itself for plain references, but not for an `Fn::If`, whose
- * condition exists only outside.
+ * condition exists only outside. Its name inside is the given one.
  */
 import { CfnParameter, NestedStack, Token } from 'aws-cdk-lib';
 

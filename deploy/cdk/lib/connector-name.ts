@@ -10,18 +10,20 @@ import { Construct } from 'constructs';
 import { serviceRole } from './iam';
 
 /** `Suffix`: 8 hex digits of what `Fixed` says. `Merged`: `Settings` with the JSON text `Custom` over it. */
-const CODE = `
+export const CODE = `
 const { createHash } = require('node:crypto');
-const response = require('cfn-response');
-exports.handler = (event, context) => {
-  try {
-    const { Fixed, Settings, Custom } = event.ResourceProperties;
-    const suffix = createHash('sha256').update(JSON.stringify(Fixed)).digest('hex').slice(0, 8);
-    const merged = { ...Settings, ...JSON.parse(Custom) };
-    response.send(event, context, response.SUCCESS, { Suffix: suffix, Merged: merged }, 'connector-name');
-  } catch (error) {
-    response.send(event, context, response.FAILED, { Error: String(error) }, 'connector-name');
+const answer = ({ Fixed, Settings, Custom }) => {
+  const suffix = createHash('sha256').update(JSON.stringify(Fixed)).digest('hex').slice(0, 8);
+  return { Status: 'SUCCESS', Data: { Suffix: suffix, Merged: { ...Settings, ...JSON.parse(Custom) } } };
+};
+exports.handler = async (event) => {
+  const { StackId, RequestId, LogicalResourceId, ResponseURL, ResourceProperties, RequestType } = event;
+  const about = { StackId, RequestId, LogicalResourceId, PhysicalResourceId: 'connector-name' };
+  let said = { Status: 'SUCCESS' };
+  if (RequestType !== 'Delete') {
+    try { said = answer(ResourceProperties); } catch (error) { said = { Status: 'FAILED', Reason: String(error) }; }
   }
+  await fetch(ResponseURL, { method: 'PUT', body: JSON.stringify({ ...about, ...said }) });
 };
 `.trim();
 
@@ -51,7 +53,7 @@ export class ConnectorName extends Construct {
     });
     const namer = new CfnFunction(this, 'Function', {
       description: 'Millrun: names the connector by what it is made of',
-      runtime: 'nodejs22.x',
+      runtime: 'nodejs24.x',
       handler: 'index.handler',
       architectures: ['arm64'],
       timeout: 30,

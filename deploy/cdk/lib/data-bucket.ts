@@ -5,6 +5,7 @@
 import { Aws, CfnDeletionPolicy, Fn } from 'aws-cdk-lib';
 import { CfnBucket, CfnBucketPolicy } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
+import { accept } from './accept';
 import { Switch, equal, not, optional, when } from './switch';
 import { number } from './number';
 
@@ -35,6 +36,7 @@ export class DataBucket extends Construct {
       });
       bucket.cfnOptions.deletionPolicy = CfnDeletionPolicy.RETAIN;
       bucket.cfnOptions.updateReplacePolicy = CfnDeletionPolicy.RETAIN;
+      accept(bucket, 'AwsSolutions-S1', 'Access logs would double the objects; who needs them names a bucket of their own.');
       const policy = new CfnBucketPolicy(this, 'Policy', {
         bucket: bucket.ref,
         policyDocument: {

@@ -34,6 +34,7 @@ export class EventStream extends NestedStack {
     super(scope, id);
     const alarmTopicArn = carry(this, 'AlarmTopicArn', props.alarmTopicArn);
     const bucket = carry(this, 'DataBucketName', props.bucket);
+    const prefix = carry(this, 'DataPrefix', props.prefix);
     const provisioned = equal('StreamIsProvisioned', props.mode, 'PROVISIONED');
     this.stream = new CfnStream(this, 'Stream', {
       streamModeDetails: { streamMode: pickText(this, provisioned, 'PROVISIONED', 'ON_DEMAND') },
@@ -43,7 +44,7 @@ export class EventStream extends NestedStack {
     });
     this.stream.cfnOptions.deletionPolicy = CfnDeletionPolicy.RETAIN;
     this.stream.cfnOptions.updateReplacePolicy = CfnDeletionPolicy.RETAIN;
-    new KinesisToS3(this, 'ToS3', { ...props, bucket, alarmTopicArn, streamArn: this.stream.attrArn, streamName: this.stream.ref });
+    new KinesisToS3(this, 'ToS3', { ...props, bucket, prefix, alarmTopicArn, streamArn: this.stream.attrArn, streamName: this.stream.ref });
     const metric = (metricName: string) =>
       new Metric({
         namespace: 'AWS/Kinesis',

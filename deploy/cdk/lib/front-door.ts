@@ -14,6 +14,7 @@
 import { CfnResource, Fn } from 'aws-cdk-lib';
 import { CfnListener, CfnListenerProps, CfnLoadBalancer, CfnTargetGroup } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import { Construct } from 'constructs';
+import { accept } from './accept';
 import { ALB_IDLE_TIMEOUT_S, DATA_PORT, DEREGISTRATION_DELAY_S, HEALTH_PATH } from './engine';
 import { ListenerRules } from './listener-rules';
 import { SecurityGroups } from './security-groups';
@@ -63,6 +64,7 @@ export class FrontDoor extends Construct {
       securityGroups: [this.securityGroups.alb.attrGroupId],
       loadBalancerAttributes: attributes(this, props),
     });
+    accept(this.loadBalancer, 'AwsSolutions-ELB2', 'Access logs are a switch of the operator, off by default as in the replaced system.');
     this.targetGroup = new CfnTargetGroup(this, 'Targets', {
       vpcId: props.vpcId,
       protocol: 'HTTP',

@@ -11,6 +11,7 @@ import { CfnCapacityProvider } from 'aws-cdk-lib/aws-ecs';
 import { CfnInstanceProfile, CfnRole } from 'aws-cdk-lib/aws-iam';
 import { StringParameter, ParameterValueType } from 'aws-cdk-lib/aws-ssm';
 import { Construct } from 'constructs';
+import { accept, acceptManagedPolicy, acceptWildcards } from './accept';
 import { ENGINE_UID, STATE_DIR, Variables } from './engine';
 import { HostSize } from './host-size';
 import { Statement, arn, serviceRole } from './iam';
@@ -84,6 +85,7 @@ export class Hosts extends Construct {
         { key: 'AmazonECSManaged', value: 'true', propagateAtLaunch: true },
       ],
     });
+    accept(this.group, 'AwsSolutions-AS3', 'Alarms tell what matters of the hosts; a notice for each one that comes or goes would be noise.');
     // A new launch template reaches the hosts one by one, each replaced before the next goes.
     this.group.cfnOptions.updatePolicy = {
       autoScalingRollingUpdate: {
@@ -209,7 +211,7 @@ export class Hosts extends Construct {
       },
       { Sid: 'FindOwnGroup', Action: ['autoscaling:DescribeAutoScalingInstances'], Resource: '*' },
     ];
-    return serviceRole(this, 'Role', {
+    const role = serviceRole(this, 'Role', {
       service: 'ec2',
       description: 'Millrun host: ECS agent, Session Manager, emptying its journal',
       managedPolicyArns: [`arn:${Aws.PARTITION}:iam::aws:policy/AmazonSSMManagedInstanceCore`],
@@ -218,6 +220,9 @@ export class Hosts extends Construct {
         ...(props.sink.journaled ? [...journal, ...conditional(this, props.sink.statements(this))] : []),
       ],
     });
+    acceptManagedPolicy(role, 'AmazonSSMManagedInstanceCore', 'Session Manager is the only way into a host, and AWS keeps the policy that it needs.');
+    acceptWildcards(role, "The ids of hosts and groups don't exist before the role: a tag or the cluster narrows each.");
+    return role;
   }
 }
 

@@ -9,6 +9,7 @@ import { CfnSecurityGroup, CfnSecurityGroupEgress, CfnSecurityGroupIngress } fro
 import { CfnConnector, CfnCustomPlugin, CfnWorkerConfiguration } from 'aws-cdk-lib/aws-kafkaconnect';
 import { CfnLogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { acceptWildcards } from './accept';
 import { MINUTE, alarm } from './alarm';
 import { ConnectorName } from './connector-name';
 import { bucketArn } from './data-bucket';
@@ -219,7 +220,7 @@ export class KafkaToS3 extends Construct {
     const topicArn = (name: string) => arn('kafka', `topic/${clusterName}/*/${name}`);
     const groupArn = (name: string) => arn('kafka', `group/${clusterName}/*/${name}`);
     const only = this.iam;
-    return serviceRole(this, 'Role', {
+    const role = serviceRole(this, 'Role', {
       service: 'kafkaconnect',
       description: 'Carries events from Kafka to S3',
       statements: [
@@ -273,7 +274,9 @@ export class KafkaToS3 extends Construct {
           },
         ]),
       ],
-    }).attrArn;
+    });
+    acceptWildcards(role, "Objects below the prefix, the UUID in an MSK ARN, and the topics and groups that MSK Connect names itself.");
+    return role.attrArn;
   }
 
   private alarms(name: string): void {

@@ -10,6 +10,7 @@ import { CfnEventSourceMapping, CfnFunction } from 'aws-cdk-lib/aws-lambda';
 import { CfnLogGroup } from 'aws-cdk-lib/aws-logs';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Construct } from 'constructs';
+import { acceptWildcards } from './accept';
 import { MINUTE, alarm } from './alarm';
 import { bucketArn } from './data-bucket';
 import { objects, serviceRole } from './iam';
@@ -56,9 +57,10 @@ export class KinesisToS3 extends Construct {
         { Sid: 'CheckBucket', Action: ['s3:ListBucket'], Resource: bucket },
       ],
     });
+    acceptWildcards(role, 'Objects below the prefix, and below the one that Lambda puts failed records at.');
     const carrier = new CfnFunction(this, 'Function', {
       description: 'Millrun: Kinesis to S3',
-      runtime: 'nodejs22.x',
+      runtime: 'nodejs24.x',
       handler: 'index.handler',
       architectures: ['arm64'],
       memorySize: 2048,

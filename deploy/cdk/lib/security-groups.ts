@@ -4,6 +4,7 @@
  */
 import { CfnSecurityGroup, CfnSecurityGroupEgress, CfnSecurityGroupIngress } from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
+import { accept } from './accept';
 import { DATA_PORT } from './engine';
 import { Switch, when } from './switch';
 
@@ -33,6 +34,7 @@ export class SecurityGroups extends Construct {
       groupDescription: 'Millrun engines',
       securityGroupEgress: [{ ipProtocol: 'tcp', fromPort: 443, toPort: 443, cidrIp: '0.0.0.0/0', description: 'AWS APIs' }],
     });
+    accept(this, 'AwsSolutions-EC23', 'SDKs on the internet are the clients: ports 80 and 443 of the load balancer are for everyone.');
     when(this, props.https, () =>
       world(443).map(
         (rule, index) => new CfnSecurityGroupIngress(this, `Https${index}`, { groupId: this.alb.attrGroupId, ...rule }),

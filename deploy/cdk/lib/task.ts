@@ -7,6 +7,7 @@ import { CfnTaskDefinition } from 'aws-cdk-lib/aws-ecs';
 import { CfnRole } from 'aws-cdk-lib/aws-iam';
 import { CfnLogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { accept, acceptWildcards } from './accept';
 import { CONTAINER, DATA_PORT, HEALTH_COMMAND, STATE_DIR, Variables } from './engine';
 import { Statement, serviceRole } from './iam';
 import { ConditionalStatement, Sink } from './sink';
@@ -66,6 +67,8 @@ export class Task extends Construct {
         ...conditional(this, props.sink.executionStatements(this)),
       ],
     });
+    acceptWildcards(this.taskRole, 'Objects below the prefix, or the UUID in an MSK ARN.');
+    acceptWildcards(execution, "A registry's token is for all of it; images may be of a shared account.");
     const fargate = props.compute === 'FARGATE';
     this.definition = new CfnTaskDefinition(this, 'Task', {
       requiresCompatibilities: [props.compute],
@@ -80,6 +83,7 @@ export class Task extends Construct {
       volumes: this.volumes(fargate),
       containerDefinitions: [this.container(fargate)],
     });
+    accept(this.definition, 'AwsSolutions-ECS2', 'The variables name places, not secrets; those come from Secrets Manager.');
   }
 
   private volumes(fargate: boolean): CfnTaskDefinition.VolumeProperty[] {

@@ -4,12 +4,14 @@ import { Construct } from 'constructs';
 import { AlarmTopic } from '../alarm-topic';
 import { KafkaToS3 } from '../kafka-to-s3';
 import { applyRoleRules } from '../roles';
+import { acceptParameters } from './accept';
 import { PATTERNS, Parameters } from './parameters';
 import { applicationOf } from './stack';
 
 export class ConnectorStack extends Stack {
   constructor(scope: Construct, id: string, props: StackProps = {}) {
     super(scope, id, { description: 'Millrun: Kafka to S3 by MSK Connect', ...props });
+    acceptParameters(this);
     const p = new Parameters(this);
     p.group('Project');
     const projectId = p.text('ProjectId', 'Name of the project', { allowedPattern: `^${PATTERNS.projectId}$` });

@@ -9,6 +9,7 @@ import { Assembly, COMPUTES, SINKS, Settings } from '../assembly';
 import { HOST_SIZES } from '../host-size';
 import { FunctionCode } from '../kinesis-to-s3';
 import { Switch, and, equal, not, pickText, when } from '../switch';
+import { acceptParameters } from './accept';
 import { PATTERNS, Parameters } from './parameters';
 
 export interface ConsoleStackProps extends StackProps {
@@ -19,6 +20,7 @@ export interface ConsoleStackProps extends StackProps {
 export class ConsoleStack extends Stack {
   constructor(scope: Construct, id: string, props: ConsoleStackProps = {}) {
     super(scope, id, { description: 'Millrun: ingestion of SDK events', ...props });
+    acceptParameters(this);
     const p = new Parameters(this);
     const choice = choices(p);
     const network = networkOf(p);
