@@ -16,7 +16,7 @@ import { bucketArn } from './data-bucket';
 import { objects, serviceRole } from './iam';
 import { number } from './number';
 
-/** Where the function's code is: a built folder or zip of this machine, or an object in S3. */
+/** Where the function's code is: a folder or zip with `bootstrap` (built for arm64) of this machine, or such a zip in S3. */
 export type FunctionCode = { path: string } | { bucket: string; key: string };
 
 export interface KinesisToS3Props {
@@ -60,8 +60,9 @@ export class KinesisToS3 extends Construct {
     acceptWildcards(role, 'Objects below the prefix, and below the one that Lambda puts failed records at.');
     const carrier = new CfnFunction(this, 'Function', {
       description: 'Millrun: Kinesis to S3',
-      runtime: 'nodejs24.x',
-      handler: 'index.handler',
+      // A program of its own, built for arm64: no language runtime to keep up with.
+      runtime: 'provided.al2023',
+      handler: 'bootstrap',
       architectures: ['arm64'],
       memorySize: 2048,
       timeout: 900,
