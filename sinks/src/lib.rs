@@ -38,6 +38,8 @@ pub mod null;
 #[cfg(feature = "s3")]
 pub mod s3;
 
+#[cfg(any(feature = "kinesis", feature = "s3"))]
+pub use aws::Credentials;
 pub use batch::{Batch, NotABatch, Origin, Record, RecordTooLarge};
 pub use delivery::Delivery;
 pub use fault::{Fate, Fault, FaultKind, Retry, Whose};

@@ -1,4 +1,4 @@
-//! The journals of an engine: opened, given to the shards that write them and the relays that deliver from them, and
+//! The journals of an engine: opened, given to the shards that write them and the couriers that deliver from them, and
 //! closed in the right order.
 //!
 //! ```text
@@ -10,23 +10,25 @@ use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+#[cfg(feature = "s3")]
+use millrun_sinks::s3::JournalShape;
 use millrun_sinks::{Delivery, Fault, Gauge, Health};
 
 use super::StartError;
 use crate::batch::FeedLimits;
-use crate::config::{Acknowledgement, Outage, Route, Settings};
+use crate::config::{Acknowledgement, Outage, Route, Settings, SinkKind};
 use crate::handoff::{LaneQueue, ReturnRing, Returned};
 use crate::journal::disk::OsDisk;
 use crate::journal::keeper::thread::KeeperHandle;
 use crate::journal::{
-    self, AppendError, Appender, Budget, KeeperFigures, Options, ReaderFigures, Room, ShardStream, SinkPlan,
-    Writer,
+    self, AppendError, Appender, Budget, KeeperFigures, Options, Reader, ReaderFigures, Room, ShardStream,
+    SinkPlan, Writer,
 };
 use crate::lane::{Gate, LanePort};
 use crate::memory::Part;
-use crate::observe::{Metrics, SinkName};
+use crate::observe::{LaneRecorder, Metrics, SinkName};
 use crate::relay::{self, RelayHandle, RelayLimits, RelayThread};
 use crate::shard::journal::{IN_DOUBT, no_room};
 
@@ -96,8 +98,18 @@ impl Destinations {
     }
 
     /// A relay is one more owner of batches for its lane.
-    pub(super) fn owners(&self, sink: usize, shards: u16) -> u16 {
-        shards + u16::from(self.journal_of(sink).is_some())
+    pub(super) fn owners(&self, settings: &Settings, sink: usize, shards: u16) -> u16 {
+        shards + u16::from(self.is_relayed(settings, sink))
+    }
+
+    /// Whether the journal's records go through the sink's lane.
+    fn is_relayed(&self, settings: &Settings, sink: usize) -> bool {
+        let is_shipped = match &settings.sinks[sink].kind {
+            #[cfg(feature = "s3")]
+            SinkKind::S3(_) => true,
+            _ => false,
+        };
+        self.journal_of(sink).is_some() && !is_shipped
     }
 
     /// What the relays and the appenders take.
@@ -109,25 +121,35 @@ impl Destinations {
     ) -> Vec<Part> {
         let part = |sink: &usize| {
             let (name, feed) = &feeds[*sink];
-            let (arena, batches) = (arena_bytes(feed), usize::from(RELAY_BATCHES));
+            let arena = arena_bytes(feed);
             let (slots, head) =
                 (usize::from(settings.batch.slots()), Appender::head_bytes_max(feed.records_max));
+            let heads = usize::from(shards) * slots * head;
+            let heads_text = format!("{shards} shards x {slots} batches x {head} head");
+            #[cfg(feature = "s3")]
+            if let SinkKind::S3(options) = &settings.sinks[*sink].kind {
+                let object = options.object_memory_bytes();
+                return Part {
+                    owner: format!("shipping.{name}"),
+                    bytes: arena + object + heads,
+                    arithmetic: format!("{arena} arena + {object} object + {heads_text}"),
+                };
+            }
+            let batches = usize::from(RELAY_BATCHES);
             Part {
                 owner: format!("relay.{name}"),
-                bytes: batches * arena + usize::from(shards) * slots * head,
-                arithmetic: format!(
-                    "{batches} batches x {arena} arena + {shards} shards x {slots} batches x {head} head"
-                ),
+                bytes: batches * arena + heads,
+                arithmetic: format!("{batches} batches x {arena} arena + {heads_text}"),
             }
         };
         self.journaled.iter().map(part).collect()
     }
 
     /// The ways back to the relays, by sink.
-    pub(super) fn relay_rings(&self) -> Result<Vec<Option<RelayRing>>, StartError> {
+    pub(super) fn relay_rings(&self, settings: &Settings) -> Result<Vec<Option<RelayRing>>, StartError> {
         let ring = |sink: usize| {
-            self.journal_of(sink)
-                .map(|_| {
+            self.is_relayed(settings, sink)
+                .then(|| {
                     ReturnRing::new(usize::from(RELAY_BATCHES)).map(|(ring, wire)| (Arc::new(ring), wire))
                 })
                 .transpose()
@@ -146,10 +168,20 @@ fn arena_bytes(feed: &FeedLimits) -> usize {
 #[derive(Debug)]
 pub(super) struct Journals {
     keeper: KeeperHandle,
-    relays: Vec<RelayHandle>,
+    couriers: Vec<Courier>,
     /// By journal, then by shard.
     streams: Vec<Vec<ShardStream<File>>>,
     first: usize,
+}
+
+/// Who delivers from a journal.
+#[derive(Debug)]
+enum Courier {
+    /// Batch by batch, through the sink's lane.
+    Relay(RelayHandle),
+    /// Many batches to an object.
+    #[cfg(feature = "s3")]
+    Shipping(crate::shipping::ShippingHandle),
 }
 
 /// What [`Journals::open`] needs besides the settings.
@@ -192,39 +224,28 @@ impl Journals {
         tell(&options, &opened.found);
         let (figures, budget) = (opened.keeper.figures(), opened.keeper.budget());
         let keeper = journal::keeper::thread::start(opened.keeper).map_err(StartError::Relay)?;
-        let (mut relays, mut streams, mut rings) = (Vec::new(), Vec::new(), parts.rings);
+        let (mut couriers, mut streams, mut rings) = (Vec::new(), Vec::new(), parts.rings);
         for (place, (journal, sink)) in opened.sinks.into_iter().zip(&destinations.journaled).enumerate() {
-            let Some((returns, wire)) = rings[*sink].take() else {
-                unreachable!("each journaled sink has a ring")
-            };
-            let name = &settings.sinks[*sink].name;
             let watch = JournalWatch {
                 streams: journal.streams.clone(),
                 reader: journal.reader.figures(),
                 keeper: figures.clone(),
                 budget: budget.clone(),
             };
-            let thread = RelayThread {
-                name: name.clone(),
-                limits: RelayLimits {
-                    owner: parts.shards,
-                    batches: RELAY_BATCHES,
-                    arena_bytes: arena_bytes(feed_of(*sink)),
-                    records_max: feed_of(*sink).records_max,
-                },
-                port: parts.ports[*sink].clone(),
-                returns,
-                wire,
-                metrics: parts
-                    .metrics
-                    .lane_recorder(destinations.sinks + place)
-                    .expect("each destination is made once"),
-                dir: settings.journal.dir.join(name),
+            let metrics = parts.metrics.lane_recorder(destinations.sinks + place);
+            let post = Post {
+                settings,
+                sink: *sink,
+                shards: parts.shards,
+                feed: feed_of(*sink),
+                port: &parts.ports[*sink],
+                ring: rings[*sink].take(),
+                metrics: metrics.expect("each destination is made once"),
             };
-            relays.push(relay::thread::start(thread, journal.reader, watch).map_err(StartError::Relay)?);
+            couriers.push(post.start(journal.reader, watch)?);
             streams.push(journal.streams);
         }
-        Ok(Some(Self { keeper, relays, streams, first: destinations.sinks }))
+        Ok(Some(Self { keeper, couriers, streams, first: destinations.sinks }))
     }
 
     /// One shard's streams, each with its destination.
@@ -233,15 +254,68 @@ impl Journals {
         (self.first..).zip(streams).collect()
     }
 
-    /// No more is handed to the lanes: call it before they are stopped.
-    pub(super) fn stop_relays(&self) {
-        self.relays.iter().for_each(RelayHandle::stop);
+    /// Nothing more comes into the journals: no more is handed to the lanes, and what is shipped is shipped to the end.
+    /// Call it before the lanes are stopped.
+    pub(super) fn finish(&self) {
+        for courier in &self.couriers {
+            match courier {
+                Courier::Relay(relay) => relay.stop(),
+                #[cfg(feature = "s3")]
+                Courier::Shipping(shipping) => shipping.finish(),
+            }
+        }
     }
 
-    /// The lanes and the shards have ended.
-    pub(super) fn close(self) {
-        self.relays.into_iter().for_each(RelayHandle::join);
+    /// The lanes and the shards have ended. What is shipped may take until `deadline`.
+    pub(super) fn close(self, deadline: Instant) {
+        for courier in self.couriers {
+            match courier {
+                Courier::Relay(relay) => relay.join(),
+                #[cfg(feature = "s3")]
+                Courier::Shipping(shipping) => shipping.join(deadline),
+            }
+        }
         self.keeper.stop();
+    }
+}
+
+/// What a courier needs.
+struct Post<'a> {
+    settings: &'a Settings,
+    sink: usize,
+    shards: u16,
+    feed: &'a FeedLimits,
+    port: &'a Arc<LanePort>,
+    ring: Option<RelayRing>,
+    metrics: LaneRecorder,
+}
+
+impl Post<'_> {
+    fn start(self, reader: Reader<OsDisk>, watch: JournalWatch) -> Result<Courier, StartError> {
+        let Self { settings, sink, shards, feed, port, ring, metrics } = self;
+        let name = &settings.sinks[sink].name;
+        let dir = settings.journal.dir.join(name);
+        #[cfg(feature = "s3")]
+        if let SinkKind::S3(options) = &settings.sinks[sink].kind {
+            let accounts_dir = dir.join(crate::shipping::ACCOUNTS);
+            let journal = JournalShape {
+                batch_bytes_max: arena_bytes(feed),
+                batch_records_max: feed.records_max,
+                accounts_dir: &accounts_dir,
+            };
+            let started = crate::shipping::start(name, options, reader, journal, metrics, watch);
+            return started.map(Courier::Shipping).map_err(StartError::Shipping);
+        }
+        let Some((returns, wire)) = ring else { unreachable!("each relayed sink has a ring") };
+        let limits = RelayLimits {
+            owner: shards,
+            batches: RELAY_BATCHES,
+            arena_bytes: arena_bytes(feed),
+            records_max: feed.records_max,
+        };
+        let thread =
+            RelayThread { name: name.clone(), limits, port: port.clone(), returns, wire, metrics, dir };
+        relay::thread::start(thread, reader, watch).map(Courier::Relay).map_err(StartError::Relay)
     }
 }
 

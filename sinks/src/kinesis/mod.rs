@@ -73,7 +73,7 @@ mod watch;
 
 use crate::{OpenError, Wake};
 
-pub use crate::aws::Credentials;
+pub use crate::Credentials;
 pub use check::check;
 pub use options::{Compression, Options, Rate, Spread};
 pub use sink::KinesisSink;

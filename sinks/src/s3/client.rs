@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client as Sdk;
+use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, ServerSideEncryption,
@@ -341,7 +342,7 @@ async fn head(sdk: &Sdk, options: &Options, key: &str) -> Result<Said, Failure> 
                 .map(|bytes| Said::Head(Some(bytes)))
                 .ok_or_else(|| Failure::Broken("the answer names no size".to_owned()))
         }
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => {
+        Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => {
             Ok(Said::Head(None))
         }
         Err(error) => Err(sdk::failure(&error)),

@@ -77,7 +77,9 @@ impl Encoder {
             (Records::All, Some(lines)) => self.add_lines(lines, batch.len() as u64),
             (Records::All, None) => batch.records().for_each(|record| self.add_line(record.value)),
             (Records::Only(only), _) => {
-                only.iter().for_each(|index| self.add_line(batch.record(*index).value))
+                for index in only {
+                    self.add_line(batch.record(*index).value);
+                }
             }
         }
     }
@@ -147,6 +149,9 @@ impl Encoder {
     }
 
     /// The last piece, and what the object holds.
+    ///
+    /// # Panics
+    /// If the compressor fails, which writing into memory it does not.
     #[must_use]
     pub fn finish(mut self) -> (Vec<u8>, Content) {
         let stream = std::mem::replace(&mut self.stream, Stream::Plain(Vec::new()));

@@ -70,9 +70,9 @@ fn of_code(code: &str) -> Option<Fault> {
         | "XAmzContentChecksumMismatch"
         | "OperationAborted"
         | "ConditionalRequestConflict" => not_stored(Kind::Unreachable, Whose::Sink),
-        "NoSuchBucket" => not_stored(Kind::DestinationMissing, Whose::Operator),
-        // The bucket is elsewhere: the region has to be changed.
-        "PermanentRedirect"
+        // Redirects: the bucket is elsewhere, and the region has to be changed.
+        "NoSuchBucket"
+        | "PermanentRedirect"
         | "TemporaryRedirect"
         | "AuthorizationHeaderMalformed"
         | "IllegalLocationConstraintException" => not_stored(Kind::DestinationMissing, Whose::Operator),

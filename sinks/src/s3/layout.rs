@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(Hour::from_number(hour.number()), Some(hour));
         assert_eq!(Hour::from_number(u64::MAX), None);
         // A day that does not exist in most years.
-        let leap = Hour::of(SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_164_800));
+        let leap = Hour::of(SystemTime::UNIX_EPOCH + Duration::from_hours(474_768));
         assert_eq!(leap.to_string(), "year=2024/month=02/day=29/hour=00");
     }
 

@@ -1,4 +1,4 @@
-//! What Amazon S3 takes ("Amazon S3 multipart upload limits" and "PutObject" in its user guide and API reference).
+//! What Amazon S3 takes ("Amazon S3 multipart upload limits" and "`PutObject`" in its user guide and API reference).
 
 /// Smallest part of a multipart upload, but for the last.
 pub const PART_BYTES_MIN: usize = 5 << 20;

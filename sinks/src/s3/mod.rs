@@ -44,7 +44,7 @@ use std::time::SystemTime;
 
 use crate::{OpenError, Wake};
 
-pub use crate::aws::Credentials;
+pub use crate::Credentials;
 pub use check::check;
 pub use encode::{Content, Encoder};
 pub use options::{Checksum, Compression, Encryption, Options};

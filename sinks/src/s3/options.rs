@@ -152,9 +152,9 @@ pub(super) fn problems(options: &Options) -> Vec<OpenError> {
         options.bucket.clone(),
         "a bucket's name is 3 to 63 small letters, digits, '.' and '-', with a letter or digit at both ends",
     );
-    prefix_problem(&options.prefix).into_iter().for_each(|problem| {
+    if let Some(problem) = prefix_problem(&options.prefix) {
         refuse(true, "prefix", options.prefix.clone(), problem);
-    });
+    }
     if let Some(prefix) = &options.manifest_prefix {
         let inside = prefix.starts_with(&options.prefix) && !options.prefix.is_empty() || prefix.is_empty();
         refuse(
@@ -164,9 +164,9 @@ pub(super) fn problems(options: &Options) -> Vec<OpenError> {
             "must lie outside of the prefix of the data, or the ETL would read accounts as events: \
              \"clickstream/app/_manifest/\", say",
         );
-        prefix_problem(prefix).into_iter().for_each(|problem| {
+        if let Some(problem) = prefix_problem(prefix) {
             refuse(true, "manifest_prefix", prefix.clone(), problem);
-        });
+        }
     }
     if let Some(endpoint) = &options.endpoint {
         let bad = !(endpoint.starts_with("http://") || endpoint.starts_with("https://"));

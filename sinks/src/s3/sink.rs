@@ -180,7 +180,9 @@ impl S3Sink {
         if group.doubt.is_none() && !super::fault::is_gone(failure) {
             let group = if filling { self.filling.take() } else { Some(self.uploading.swap_remove(place)) };
             let fate = Fate::NotStored;
-            group.into_iter().for_each(|group| self.give_back(group, Fault { fate, ..fault }, settled));
+            if let Some(group) = group {
+                self.give_back(group, Fault { fate, ..fault }, settled);
+            }
         }
     }
 

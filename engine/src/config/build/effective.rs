@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use millrun_sinks::file::Compression;
 
+use super::key;
 use crate::config::origins;
 use crate::config::reader::is_secret;
 use crate::config::settings::{
-    Acknowledgement, AllowedOrigin, Driver, Limits, LogFormat, Outage, Protocol, RecordKey, Settings, Sink,
-    SinkKind,
+    Acknowledgement, AllowedOrigin, Driver, Limits, LogFormat, Outage, Protocol, Settings, Sink, SinkKind,
 };
+
+#[cfg(feature = "kinesis")]
+mod kinesis;
+#[cfg(feature = "s3")]
+mod s3;
 
 /// TOML being written.
 #[derive(Default)]
@@ -148,12 +153,7 @@ fn rest(page: &mut Page, settings: &Settings) {
 
 fn sink(page: &mut Page, sink: &Sink, all: &[Sink]) {
     page.section(&format!("sink.{}", sink.name));
-    let key = match sink.key {
-        RecordKey::None => "none",
-        RecordKey::AppId => "appId",
-        RecordKey::Ip => "ip",
-        RecordKey::Rid => "rid",
-    };
+    let mut key = Some(key::text(&sink.key, &key::KEYS));
     match &sink.kind {
         SinkKind::Null(_) => page.text("kind", "null"),
         SinkKind::File(options) => {
@@ -171,8 +171,20 @@ fn sink(page: &mut Page, sink: &Sink, all: &[Sink]) {
         }
         #[cfg(feature = "kafka")]
         SinkKind::Kafka(options) => kafka(page, options),
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(options) => {
+            key = None;
+            kinesis::write(page, options, &sink.key);
+        }
+        #[cfg(feature = "s3")]
+        SinkKind::S3(options) => {
+            key = None;
+            s3::write(page, options);
+        }
     }
-    page.text("key", key);
+    if let Some(key) = key {
+        page.text("key", key);
+    }
     page.ms("linger_ms", sink.linger);
     match sink.outage {
         Outage::Reject => page.text("outage", "reject"),
@@ -185,6 +197,14 @@ fn sink(page: &mut Page, sink: &Sink, all: &[Sink]) {
     #[cfg(feature = "kafka")]
     if let SinkKind::Kafka(options) = &sink.kind {
         kafka_tables(page, &sink.name, options);
+    }
+    #[cfg(feature = "kinesis")]
+    if let SinkKind::Kinesis(options) = &sink.kind {
+        kinesis::tables(page, &sink.name, options);
+    }
+    #[cfg(feature = "s3")]
+    if let SinkKind::S3(options) = &sink.kind {
+        s3::tables(page, &sink.name, options);
     }
 }
 

@@ -225,7 +225,7 @@ mod tests {
         assert_eq!((&value["records"], &value["bytes"]), (&3.into(), &30.into()));
         assert_eq!(value["hour_epoch_s"], 18_000);
         let digest = Sha256::digest("a 1 10 000000ab\nb 2 20 000000ab\n");
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = digest.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert_eq!(value["sha256"], hex);
         ledger.close(hour(5));
         assert_eq!(Ledger::open(dir.path()).unwrap().due(hour(9)), Some(hour(6)));

@@ -385,7 +385,7 @@ impl<S: Source, C: Calls> Core<S, C> {
             let gone = upload.outcome() == Outcome::Gone;
             object.upload = Some(upload);
             if gone {
-                return self.start_over(object, Outcome::Gone, now);
+                return self.start_over(&object, Outcome::Gone, now);
             }
         }
         self.announce(&mut object);
@@ -468,7 +468,7 @@ impl<S: Source, C: Calls> Core<S, C> {
         // Damage may have taken records from what is to overwrite the object of an earlier process.
         let expected = object.exact.as_ref().and_then(|plan| plan.content);
         if expected.is_some_and(|expected| expected.records != content.records) {
-            return self.start_over(object, Outcome::Unknown, now);
+            return self.start_over(&object, Outcome::Unknown, now);
         }
         object.content = content;
         if object.upload.is_none() && object.exact.is_none() && wall >= object.closes_at() {
@@ -499,7 +499,7 @@ impl<S: Source, C: Calls> Core<S, C> {
         match outcome {
             Outcome::Pending => State::Storing(object),
             Outcome::Stored => self.stored(&object, now),
-            Outcome::Gone | Outcome::Withdrawn | Outcome::Unknown => self.start_over(object, outcome, now),
+            Outcome::Gone | Outcome::Withdrawn | Outcome::Unknown => self.start_over(&object, outcome, now),
         }
     }
 
@@ -511,12 +511,12 @@ impl<S: Source, C: Calls> Core<S, C> {
         match outcome {
             Outcome::Pending => State::Withdrawing(object),
             Outcome::Stored => self.stored(&object, now),
-            Outcome::Gone | Outcome::Withdrawn | Outcome::Unknown => self.start_over(object, outcome, now),
+            Outcome::Gone | Outcome::Withdrawn | Outcome::Unknown => self.start_over(&object, outcome, now),
         }
     }
 
     /// Its batches are read again, into an object of another name.
-    fn start_over(&mut self, object: Object, outcome: Outcome, now: Instant) -> State {
+    fn start_over(&mut self, object: &Object, outcome: Outcome, now: Instant) -> State {
         let key = object.upload.as_ref().map_or("", |upload| upload.key());
         self.renamed(key, outcome);
         for range in &object.ranges {

@@ -76,16 +76,13 @@ impl Object {
     ) -> &mut Upload {
         let Self { ranges, hour, exact, upload, .. } = self;
         upload.get_or_insert_with(|| {
-            let key: Arc<str> = match exact {
-                Some(plan) => plan.key.as_str().into(),
-                None => {
-                    let mut name = String::new();
-                    for Range { stream, from, .. } in &*ranges {
-                        name.push_str(&format!("{stream}:{from} "));
-                    }
-                    let (id, epoch) = (layout::id_of(writer, &name), layout::epoch_s(wall));
-                    object_key(&options.prefix, *hour, epoch, id, options.compression).into()
-                }
+            let key: Arc<str> = if let Some(plan) = exact {
+                plan.key.as_str().into()
+            } else {
+                let name: Vec<_> =
+                    ranges.iter().map(|range| format!("{}:{}", range.stream, range.from)).collect();
+                let (id, epoch) = (layout::id_of(writer, &name.join(" ")), layout::epoch_s(wall));
+                object_key(&options.prefix, *hour, epoch, id, options.compression).into()
             };
             Upload::new(key, Kind::Data, options.parts_in_flight_max, seeds.next())
         })

@@ -200,7 +200,7 @@ fn no_order_of_faults_crashes_and_hours_loses_or_repeats_a_record() {
         let mut process = Process::start(&world, dir.path(), seed + 1);
         for _ in 0..200 {
             let turn = process.turn(&world);
-            world.borrow_mut().pass_to(turn.next + Duration::from_secs(60));
+            world.borrow_mut().pass_to(turn.next + Duration::from_mins(1));
         }
         let world = world.borrow();
         world.verify(!world.blind);

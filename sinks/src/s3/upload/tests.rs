@@ -40,7 +40,7 @@ impl Bench {
     }
 
     fn wait(&mut self) {
-        self.now += Duration::from_secs(60);
+        self.now += Duration::from_mins(1);
     }
 }
 
