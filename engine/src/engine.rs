@@ -30,9 +30,11 @@ mod journals;
 mod listen;
 mod shard_start;
 mod signals;
+mod writer_thread;
 
-use journals::{Destinations, Journals, WriterThread};
+use journals::{Destinations, Journals};
 use shard_start::ShardStart;
+use writer_thread::WriterThread;
 
 pub use listen::ListenError;
 

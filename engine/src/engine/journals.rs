@@ -9,26 +9,22 @@
 use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use millrun_sinks::{Delivery, Fault, Gauge, Health};
+use millrun_sinks::{Gauge, Health};
 
 use super::StartError;
 use crate::batch::FeedLimits;
 use crate::config::{Acknowledgement, Outage, Route, Settings};
-use crate::handoff::{LaneQueue, ReturnRing, Returned};
+use crate::handoff::{LaneQueue, ReturnRing};
 use crate::journal::disk::OsDisk;
 use crate::journal::keeper::thread::KeeperHandle;
 use crate::journal::{
-    self, AppendError, Appender, Budget, KeeperFigures, Options, ReaderFigures, Room, ShardStream, SinkPlan,
-    Writer,
+    self, Appender, Budget, KeeperFigures, Options, ReaderFigures, Room, ShardStream, SinkPlan,
 };
 use crate::lane::{Gate, LanePort};
 use crate::memory::Part;
 use crate::observe::{Metrics, SinkName};
 use crate::relay::{self, RelayHandle, RelayLimits, RelayThread};
-use crate::shard::journal::{IN_DOUBT, no_room};
 
 /// Delivered segments that each stream keeps to use again.
 const SPARES_MAX: usize = 2;
@@ -361,132 +357,5 @@ impl relay::thread::Watch for JournalWatch {
             keeper.disk_failures.get(),
             true,
         );
-    }
-}
-
-/// Writes a shard's journal where its driver has no asynchronous files: on epoll.
-#[derive(Debug)]
-pub(super) struct WriterThread {
-    stop: Arc<AtomicBool>,
-    port: Arc<LanePort>,
-    thread: std::thread::JoinHandle<()>,
-}
-
-/// How long a segment that is not there yet is waited for.
-const SEGMENT_PATIENCE: Duration = Duration::from_millis(200);
-
-impl WriterThread {
-    pub(super) fn start(
-        (sink, stream): (usize, ShardStream<File>),
-        shard: u16,
-        port: Arc<LanePort>,
-        returns: Arc<ReturnRing>,
-        records_max: usize,
-    ) -> std::io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, queue) = (stop.clone(), port.clone());
-        let thread = std::thread::Builder::new().name(format!("journal-{shard}")).spawn(move || {
-            queue.queue.attach(std::thread::current());
-            let mut writer = Writer::new(OsDisk, stream.clone(), records_max);
-            let mut group = Vec::new();
-            loop {
-                let last = stopped.load(Ordering::Acquire);
-                group.extend(std::iter::from_fn(|| queue.queue.pop()).map(|sealed| sealed.batch));
-                if group.is_empty() {
-                    if last {
-                        return;
-                    }
-                    std::thread::park();
-                    continue;
-                }
-                let deliveries = commit(&mut writer, &group, &stream);
-                for (batch, delivery) in group.drain(..).zip(deliveries) {
-                    #[allow(clippy::cast_possible_truncation, reason = "sinks are few")]
-                    returns.push(Returned { lane: sink as u16, batch, delivery });
-                }
-                returns.ring();
-            }
-        })?;
-        Ok(Self { stop, port, thread })
-    }
-
-    /// Its shard has ended.
-    pub(super) fn join(self) {
-        self.stop.store(true, Ordering::Release);
-        self.port.queue.wake();
-        if self.thread.join().is_err() {
-            tracing::error!("a journal's writer panicked");
-        }
-    }
-}
-
-/// Makes a group durable: by one fdatasync, and after a failure once more from the start, in another segment.
-fn commit(
-    writer: &mut Writer<OsDisk>,
-    group: &[millrun_sinks::Batch],
-    stream: &ShardStream<File>,
-) -> Vec<Delivery> {
-    let mut durable = 0;
-    for _ in 0..2 {
-        let attempt = write(writer, &group[durable..], stream);
-        durable += attempt.durable;
-        match attempt.end {
-            Ok(()) => break,
-            Err(AppendError::NoRoom(room)) => {
-                return outcomes(group.len(), durable, no_room(room));
-            }
-            Err(AppendError::Failed(_)) => {}
-        }
-    }
-    outcomes(group.len(), durable, IN_DOUBT)
-}
-
-fn outcomes(all: usize, durable: usize, fault: Fault) -> Vec<Delivery> {
-    (0..all).map(|place| if place < durable { Delivery::All } else { Delivery::None(fault) }).collect()
-}
-
-struct Attempt {
-    /// Batches from the first on that are durable.
-    durable: usize,
-    end: Result<(), AppendError>,
-}
-
-fn write(writer: &mut Writer<OsDisk>, group: &[millrun_sinks::Batch], stream: &ShardStream<File>) -> Attempt {
-    let mut sequences = Vec::with_capacity(group.len());
-    let mut end = Ok(());
-    for batch in group {
-        match append(writer, batch, stream) {
-            Ok(sequence) => sequences.push(sequence),
-            Err(error) => {
-                end = Err(error);
-                break;
-            }
-        }
-    }
-    if !matches!(end, Err(AppendError::Failed(_)))
-        && let Err(error) = writer.sync()
-    {
-        end = Err(error);
-    }
-    let below = writer.durable_below();
-    Attempt { durable: sequences.iter().take_while(|sequence| **sequence < below).count(), end }
-}
-
-/// Appends, and waits a moment for a segment that the keeper is about to make.
-fn append(
-    writer: &mut Writer<OsDisk>,
-    batch: &millrun_sinks::Batch,
-    stream: &ShardStream<File>,
-) -> Result<u64, AppendError> {
-    let until = std::time::Instant::now() + SEGMENT_PATIENCE;
-    loop {
-        match writer.append(batch) {
-            Err(AppendError::NoRoom(_))
-                if stream.feed.room() == Room::Available && std::time::Instant::now() < until =>
-            {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            result => return result,
-        }
     }
 }

@@ -178,16 +178,16 @@ impl<F> SegmentFeed<F> {
         self.ready.is_empty()
     }
 
-    pub(super) fn offer(&self, ready: ReadySegment<F>) -> Result<(), ReadySegment<F>> {
+    pub(crate) fn offer(&self, ready: ReadySegment<F>) -> Result<(), ReadySegment<F>> {
         self.set_room(Room::Available);
         self.ready.push(ready)
     }
 
-    pub(super) fn next_abandoned(&self) -> Option<Abandoned> {
+    pub(crate) fn next_abandoned(&self) -> Option<Abandoned> {
         self.abandoned.pop()
     }
 
-    pub(super) fn set_room(&self, room: Room) {
+    pub(crate) fn set_room(&self, room: Room) {
         self.room.store(room as u8, Ordering::Relaxed);
     }
 }
