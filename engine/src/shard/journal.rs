@@ -167,6 +167,7 @@ impl Writer {
         for _ in 0..SEGMENT_PAUSES_MAX {
             if let Some(ready) = self.stream.feed.take() {
                 let Ok(file) = File::from_std(ready.file) else { return false };
+                self.close().await;
                 let Ok(()) = self.appender.begin(ready.segment) else {
                     unreachable!("the segment before is durable or failed")
                 };
@@ -193,7 +194,16 @@ impl Writer {
         for written in self.written.drain(..).rev() {
             self.waiting.push_front(written.sealed);
         }
-        self.file = None;
+        self.close().await;
+    }
+
+    /// Closes the file and waits for it. The driver cancels a close that nobody waits for, and on a file system that
+    /// closes in the background (overlay, NFS, FUSE) the descriptor and the segment's bytes stay taken then.
+    async fn close(&mut self) {
+        if let Some(file) = self.file.take() {
+            // Everything in it is durable or void: an error has nothing to tell.
+            let _ = file.close().await;
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports, in what its tests share as well")]
 
 mod crash;
+mod descriptors;
 mod outage;
 mod refusal;
 mod replay;
