@@ -120,7 +120,7 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
     let phase = Arc::new(PhaseCell::default());
 
     let returns = return_rings(&settings, &destinations, shards)?;
-    let relay_rings = destinations.relay_rings()?;
+    let relay_rings = destinations.relay_rings(&settings)?;
     let rings: Vec<_> = returns.iter().map(|(ring, _)| ring.clone()).collect();
     let back = |sink: usize| {
         let relay = relay_rings[sink].iter().map(|(ring, _)| ring.clone());

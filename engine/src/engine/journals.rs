@@ -28,8 +28,13 @@ use crate::relay::{self, RelayHandle, RelayLimits, RelayThread};
 
 /// Delivered segments that each stream keeps to use again.
 const SPARES_MAX: usize = 2;
-/// Batches that a relay has: so many streams can be under way at a time.
-const RELAY_BATCHES: u16 = 4;
+/// Most batches that a relay has: so many streams can be under way at a time.
+const RELAY_BATCHES_MAX: u16 = 4;
+
+/// Batches of each relay: no more than a lane has accounts for one owner's.
+fn relay_batches(settings: &Settings) -> u16 {
+    settings.batch.slots().min(RELAY_BATCHES_MAX)
+}
 
 /// Which sinks have a journal, and where that is among the destinations.
 #[derive(Clone, Debug)]
@@ -105,7 +110,8 @@ impl Destinations {
     ) -> Vec<Part> {
         let part = |sink: &usize| {
             let (name, feed) = &feeds[*sink];
-            let (arena, batches) = (arena_bytes(feed), usize::from(RELAY_BATCHES));
+            // One more to read ahead into.
+            let (arena, batches) = (arena_bytes(feed), usize::from(relay_batches(settings)) + 1);
             let (slots, head) =
                 (usize::from(settings.batch.slots()), Appender::head_bytes_max(feed.records_max));
             Part {
@@ -120,11 +126,12 @@ impl Destinations {
     }
 
     /// The ways back to the relays, by sink.
-    pub(super) fn relay_rings(&self) -> Result<Vec<Option<RelayRing>>, StartError> {
+    pub(super) fn relay_rings(&self, settings: &Settings) -> Result<Vec<Option<RelayRing>>, StartError> {
         let ring = |sink: usize| {
             self.journal_of(sink)
                 .map(|_| {
-                    ReturnRing::new(usize::from(RELAY_BATCHES)).map(|(ring, wire)| (Arc::new(ring), wire))
+                    let batches = usize::from(relay_batches(settings));
+                    ReturnRing::new(batches).map(|(ring, wire)| (Arc::new(ring), wire))
                 })
                 .transpose()
         };
@@ -204,7 +211,7 @@ impl Journals {
                 name: name.clone(),
                 limits: RelayLimits {
                     owner: parts.shards,
-                    batches: RELAY_BATCHES,
+                    batches: relay_batches(settings),
                     arena_bytes: arena_bytes(feed_of(*sink)),
                     records_max: feed_of(*sink).records_max,
                 },
