@@ -217,6 +217,7 @@ impl Journals {
                 },
                 port: parts.ports[*sink].clone(),
                 returns,
+                    gather_bytes_max: feed_of(*sink).arena_bytes,
                 wire,
                 metrics: parts
                     .metrics
