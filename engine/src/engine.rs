@@ -81,7 +81,14 @@ impl StartError {
     /// True when the configuration has to change; false when the machine's state is the reason.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Driver(_) | Self::Lane(LaneStartError::Open { .. }) | Self::DoesNotFit(_))
+        use crate::journal::OpenError::{BadName, TooSmall};
+        matches!(
+            self,
+            Self::Driver(_)
+                | Self::Lane(LaneStartError::Open { .. })
+                | Self::DoesNotFit(_)
+                | Self::Journal(TooSmall { .. } | BadName(_))
+        )
     }
 }
 
