@@ -8,7 +8,9 @@
 
 use std::fs::File;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use millrun_sinks::{Gauge, Health};
 
@@ -206,6 +208,7 @@ impl Journals {
                 reader: journal.reader.figures(),
                 keeper: figures.clone(),
                 budget: budget.clone(),
+                refused_bytes: AtomicU64::new(refused_bytes(&settings.journal.dir.join(name))),
             };
             let thread = RelayThread {
                 name: name.clone(),
@@ -214,11 +217,12 @@ impl Journals {
                     batches: relay_batches(settings),
                     arena_bytes: arena_bytes(feed_of(*sink)),
                     records_max: feed_of(*sink).records_max,
+                    gather_bytes_max: feed_of(*sink).arena_bytes,
                 },
                 port: parts.ports[*sink].clone(),
                 returns,
-                    gather_bytes_max: feed_of(*sink).arena_bytes,
                 wire,
+                bell: journal.streams[0].marks.bell().clone(),
                 metrics: parts
                     .metrics
                     .lane_recorder(destinations.sinks + place)
@@ -283,14 +287,31 @@ struct JournalWatch {
     reader: Arc<ReaderFigures>,
     keeper: Arc<KeeperFigures>,
     budget: Arc<Budget>,
+    /// Bytes of the file of refused records that the budget knows of.
+    refused_bytes: AtomicU64,
+}
+
+/// Size of a sink's file of refused records: it was counted with everything else when the journal was opened.
+fn refused_bytes(dir: &Path) -> u64 {
+    std::fs::metadata(dir.join(relay::REJECTED)).map_or(0, |metadata| metadata.len())
 }
 
 impl relay::thread::Watch for JournalWatch {
+    fn refused_bytes(&self, bytes: u64) {
+        // Beyond the limit if it must be: what is set aside leaves a segment, and waiting for room would wait for itself.
+        let before = self.refused_bytes.swap(bytes, Ordering::Relaxed);
+        if bytes >= before {
+            self.budget.force(bytes - before);
+        } else {
+            self.budget.give(before - bytes);
+        }
+    }
+
     fn health(&self) -> Health {
         let problem = self.streams.iter().find_map(|stream| match stream.feed.room() {
             Room::Available => None,
             Room::LimitReached => {
-                Some("journal.bytes_max is in use: nothing more is taken until something is delivered")
+                Some("journal.bytes_max is in use: what the last segments can't hold is refused until something is delivered")
             }
             Room::DiskFull => Some("the disk is full"),
             Room::DiskFailed => Some("the disk fails"),
