@@ -78,8 +78,8 @@ impl RelayHandle {
 
     /// Waits for its end. Call it when the lane has ended: what is not back by then stays in the journal.
     pub fn join(self) {
+        // One that has batches in the lane looks by itself; one that has none ended when it was stopped.
         self.asked.end.store(true, Ordering::Release);
-        self.returns.ring();
         if self.thread.join().is_err() {
             tracing::error!("a relay's thread panicked; what it had not delivered is in the journal");
         }
