@@ -388,3 +388,30 @@ impl relay::thread::Watch for JournalWatch {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::thread::Watch as _;
+
+    #[test]
+    fn refused_records_count_towards_the_limit_until_somebody_moves_them_away() {
+        let watch = JournalWatch {
+            streams: Vec::new(),
+            reader: Arc::default(),
+            keeper: Arc::default(),
+            budget: Arc::new(Budget::new(100)),
+            refused_bytes: AtomicU64::new(10),
+        };
+        // Counted with everything else at the start.
+        watch.budget.force(10);
+        for bytes in [10, 60, 130, 130, 20, 0] {
+            watch.refused_bytes(bytes);
+            assert_eq!(watch.budget.used_bytes(), bytes);
+            assert_eq!(watch.budget.take(50), bytes <= 50, "nothing else is written beyond the limit");
+            if bytes <= 50 {
+                watch.budget.give(50);
+            }
+        }
+    }
+}
