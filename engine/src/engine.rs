@@ -31,9 +31,11 @@ mod journals;
 mod listen;
 mod shard_start;
 mod signals;
+mod writer_thread;
 
-use journals::{Destinations, Journals, WriterThread};
+use journals::{Destinations, Journals};
 use shard_start::ShardStart;
+use writer_thread::WriterThread;
 
 pub use listen::ListenError;
 
@@ -84,7 +86,14 @@ impl StartError {
     /// True when the configuration has to change; false when the machine's state is the reason.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Driver(_) | Self::Lane(LaneStartError::Open { .. }) | Self::DoesNotFit(_))
+        use crate::journal::OpenError::{BadName, TooSmall};
+        matches!(
+            self,
+            Self::Driver(_)
+                | Self::Lane(LaneStartError::Open { .. })
+                | Self::DoesNotFit(_)
+                | Self::Journal(TooSmall { .. } | BadName(_))
+        )
     }
 }
 

@@ -135,7 +135,8 @@ impl Drop for S3Server {
 impl Bucket {
     fn call(&self, method: &str, rest: &str, body: &[u8]) -> Reply {
         let target = format!("/{}{rest}", self.name);
-        api::call(self.address, method, &target, body).unwrap_or_else(|error| panic!("{method} {target}: {error}"))
+        api::call(self.address, method, &target, body)
+            .unwrap_or_else(|error| panic!("{method} {target}: {error}"))
     }
 
     /// Makes it.
@@ -177,10 +178,13 @@ impl Bucket {
             Some("gz") => {
                 let mut decoded = Vec::new();
                 let mut decoder = flate2::read::GzDecoder::new(bytes.as_slice());
-                std::io::Read::read_to_end(&mut decoder, &mut decoded).unwrap_or_else(|error| panic!("{key}: {error}"));
+                std::io::Read::read_to_end(&mut decoder, &mut decoded)
+                    .unwrap_or_else(|error| panic!("{key}: {error}"));
                 decoded
             }
-            Some("zst") => zstd::decode_all(bytes.as_slice()).unwrap_or_else(|error| panic!("{key}: {error}")),
+            Some("zst") => {
+                zstd::decode_all(bytes.as_slice()).unwrap_or_else(|error| panic!("{key}: {error}"))
+            }
             _ => bytes,
         };
         let text = String::from_utf8(bytes).unwrap_or_else(|error| panic!("{key}: {error}"));

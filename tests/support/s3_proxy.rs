@@ -162,9 +162,8 @@ fn reset(stream: &TcpStream) {
     let size = libc::socklen_t::try_from(size_of::<libc::linger>()).expect("a small structure");
     let fd = std::os::fd::AsRawFd::as_raw_fd(stream);
     // SAFETY: `linger` outlives the call and `size` is its size; the descriptor is open.
-    let _ = unsafe {
-        libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), size)
-    };
+    let _ =
+        unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), size) };
 }
 
 struct Request {
