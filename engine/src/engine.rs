@@ -26,6 +26,7 @@ use crate::observe::{MemoryShare, Metrics, Phase, PhaseCell, Shape};
 use crate::shard::Sockets;
 use crate::shard::driver::{self, Choice};
 
+mod clients;
 mod journals;
 mod listen;
 mod shard_start;
@@ -127,7 +128,8 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
     let (ports, lanes) = start_lanes(&settings, &destinations, shards, &back, &metrics, epoch)?;
     let mut feeds = feed_limits(&settings, &lanes);
     feeds.extend(destinations.feeds(&settings, &feeds));
-    let extra = destinations.memory(&settings, shards, &feeds);
+    let mut extra = destinations.memory(&settings, shards, &feeds);
+    extra.extend(clients::memory(&settings, shards, &feeds));
     let plan = plan_memory(&settings, shards, &feeds, extra, &host)?;
 
     metrics.set_memory(
@@ -284,6 +286,8 @@ fn open_lane(thread: LaneThread, sink: &Sink) -> Result<LaneHandle, LaneStartErr
         }
         #[cfg(feature = "kafka")]
         SinkKind::Kafka(options) => start(thread, move |wake| millrun_sinks::kafka::open(&options, wake)),
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(options) => start(thread, move |wake| millrun_sinks::kinesis::open(&options, wake)),
     }
 }
 
@@ -314,6 +318,8 @@ fn gathers(kind: &SinkKind) -> bool {
         SinkKind::Null(_) | SinkKind::File(_) => false,
         #[cfg(feature = "kafka")]
         SinkKind::Kafka(_) => true,
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(_) => true,
     }
 }
 

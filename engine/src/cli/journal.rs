@@ -197,6 +197,11 @@ fn to_sink(
             let sink = millrun_sinks::kafka::open(options, wake).map_err(opened)?;
             replay(keeper, reader, sink, limits, batch)
         }
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(options) => {
+            let sink = millrun_sinks::kinesis::open(options, wake).map_err(opened)?;
+            replay(keeper, reader, sink, limits, batch)
+        }
     };
     replayed.map_err(failed)
 }

@@ -11,12 +11,15 @@ use super::reader::{Reader, Section};
 use super::reference::Reference;
 use super::settings::{
     Ack, Acknowledgement, Admin, Batch, Cors, Driver, Journal, Limits, Log, LogFormat, Outage, Protocol,
-    RecordKey, Route, Server, Settings, Sink, SinkKind,
+    Route, Server, Settings, Sink, SinkKind,
 };
 
 mod effective;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod key;
+#[cfg(feature = "kinesis")]
+mod kinesis;
 mod rules;
 
 pub(super) use effective::effective;
@@ -249,9 +252,6 @@ fn log(reader: &mut Reader) -> Log {
     Log { level, format: reader.choice(&section, "format", &formats) }
 }
 
-const KEYS: [(&str, RecordKey); 4] =
-    [("none", RecordKey::None), ("appId", RecordKey::AppId), ("ip", RecordKey::Ip), ("rid", RecordKey::Rid)];
-
 fn sinks(reader: &mut Reader, batch: &Batch, ack: &Ack, limits: &Limits) -> Vec<(Sink, Option<String>)> {
     let mut sinks = Vec::new();
     for (name, _) in reader.tree.names("sink") {
@@ -269,6 +269,8 @@ fn sinks(reader: &mut Reader, batch: &Batch, ack: &Ack, limits: &Limits) -> Vec<
             Some("null") => Some(SinkKind::Null(null::Options {})),
             #[cfg(feature = "kafka")]
             Some("kafka") => Some(SinkKind::Kafka(kafka::options(reader, &section, ack))),
+            #[cfg(feature = "kinesis")]
+            Some("kinesis") => Some(SinkKind::Kinesis(kinesis::options(reader, &section, ack))),
             other => {
                 refuse_kind(reader, &section, other);
                 None
@@ -278,7 +280,13 @@ fn sinks(reader: &mut Reader, batch: &Batch, ack: &Ack, limits: &Limits) -> Vec<
         if let Some(kind) = own.as_ref().filter(|_| reader.errors.len() == errors) {
             check_sink(reader, &section, kind);
         }
-        let key = reader.choice(&section, "key", &KEYS);
+        let key = match &own {
+            #[cfg(feature = "kinesis")]
+            Some(SinkKind::Kinesis(_)) => {
+                key::read(reader, &section, "partition_key", &kinesis::PARTITION_KEYS)
+            }
+            _ => key::read(reader, &section, "key", &key::KEYS),
+        };
         let linger = match reader.leaf(&section, "linger_ms") {
             Some(_) => reader.ms(&section, "linger_ms", 0..=60_000),
             None => batch.linger,
@@ -325,18 +333,29 @@ fn check_sink(reader: &mut Reader, section: &Section, kind: &SinkKind) {
         SinkKind::File(options) => file::problems(options),
         #[cfg(feature = "kafka")]
         SinkKind::Kafka(options) => millrun_sinks::kafka::problems(options),
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(options) => millrun_sinks::kinesis::problems(options),
     };
     for error in problems {
         reader.fail(section, &error.key, error.problem);
     }
 }
 
+/// The kinds of sink that this binary was built with.
+const KINDS: &[&str] = &[
+    "file",
+    "null",
+    #[cfg(feature = "kafka")]
+    "kafka",
+    #[cfg(feature = "kinesis")]
+    "kinesis",
+];
+
 fn refuse_kind(reader: &mut Reader, section: &Section, kind: Option<&str>) {
-    let known =
-        if cfg!(feature = "kafka") { "\"file\", \"kafka\" and \"null\"" } else { "\"file\" and \"null\"" };
+    let known = KINDS.iter().map(|kind| format!("\"{kind}\"")).collect::<Vec<_>>().join(", ");
     let problem = match kind {
         Some(kind @ ("kinesis" | "s3" | "kafka")) => {
-            format!("this version has no {kind} sink; there are {known}")
+            format!("this version has no {kind} sink (it was built without); there are {known}")
         }
         Some(_) => format!("is no kind of sink; there are {known}"),
         None => format!("is missing: the kind of sink, one of {known}"),

@@ -39,6 +39,7 @@ impl Reference {
         match (section, kind) {
             ("route", _) => "collect",
             (_, Some("kafka")) => "kafka",
+            (_, Some("kinesis")) => "kinesis",
             (_, Some("null")) => "null",
             _ => "local",
         }

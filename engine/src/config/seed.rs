@@ -101,8 +101,13 @@ impl Seed<'_> {
                 );
             }
             [("AWS_MSK_BROKERS", _)] => self.kafka(),
+            #[cfg(feature = "kinesis")]
+            [("AWS_KINESIS_STREAM_NAME", _)] => self.kinesis(),
             [(variable, name)] => {
-                self.fail(variable, format!("this version has no {name} sink; it writes to Kafka (AWS_MSK_BROKERS) and to local files"));
+                self.fail(
+                    variable,
+                    format!("this version has no {name} sink; see kind of [sink.<name>] for those it has"),
+                );
             }
             _ => {
                 if self.get("AWS_MSK_TOPIC").is_some() {
@@ -127,10 +132,28 @@ impl Seed<'_> {
             self.fail("AWS_MSK_TOPIC", "is missing: AWS_MSK_BROKERS needs it");
             self.tree.set(&["sink", SINK, "topic"], "missing", "AWS_MSK_TOPIC");
         }
+        self.route(SINK, "AWS_MSK_BROKERS");
+    }
+
+    #[cfg(feature = "kinesis")]
+    fn kinesis(&mut self) {
+        const NAME: &str = "kinesis";
+        const VARIABLE: &str = "AWS_KINESIS_STREAM_NAME";
+        self.tree.set(&["sink", NAME, "kind"], "kinesis", VARIABLE);
+        self.copy(VARIABLE, &["sink", NAME, "stream"]);
+        self.copy("AWS_REGION", &["sink", NAME, "region"]);
+        if self.get("AWS_REGION").is_none() {
+            self.fail("AWS_REGION", format!("is missing: {VARIABLE} needs it"));
+        }
+        self.route(NAME, VARIABLE);
+    }
+
+    /// The one route, to the one sink that `variable` makes.
+    fn route(&mut self, sink: &str, variable: &str) {
         // A name of its own, so that the embedded route and its local files are gone.
-        self.tree.set(&["route", "events", "path"], "/collect", "AWS_MSK_BROKERS");
+        self.tree.set(&["route", "events", "path"], "/collect", variable);
         self.copy("SERVER_ENDPOINT_PATH", &["route", "events", "path"]);
-        self.tree.set(&["route", "events", "sink"], SINK, "AWS_MSK_BROKERS");
+        self.tree.set(&["route", "events", "sink"], sink, variable);
         self.word(
             "STREAM_ACK_ENABLE",
             &["route", "events", "ack"],

@@ -228,7 +228,7 @@ impl Shard {
         let receipt = Receipt {
             rid: &rid,
             moment: &moment,
-            key: *key,
+            key,
             dev_mode: self.settings.server.dev_mode,
             trusted_proxies: self.settings.server.trusted_proxies,
         };
