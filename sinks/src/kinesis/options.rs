@@ -183,7 +183,7 @@ pub(super) fn problems(options: &Options) -> Vec<OpenError> {
     );
     refuse(
         options.linger > Duration::from_secs(10),
-        "linger_ms",
+        "call_linger_ms",
         options.linger.as_millis().to_string(),
         "requests wait while their records linger: 10000 at most",
     );

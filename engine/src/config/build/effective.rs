@@ -153,7 +153,6 @@ fn rest(page: &mut Page, settings: &Settings) {
 
 fn sink(page: &mut Page, sink: &Sink, all: &[Sink]) {
     page.section(&format!("sink.{}", sink.name));
-    let mut key = Some(key::text(&sink.key, &key::KEYS));
     match &sink.kind {
         SinkKind::Null(_) => page.text("kind", "null"),
         SinkKind::File(options) => {
@@ -172,18 +171,12 @@ fn sink(page: &mut Page, sink: &Sink, all: &[Sink]) {
         #[cfg(feature = "kafka")]
         SinkKind::Kafka(options) => kafka(page, options),
         #[cfg(feature = "kinesis")]
-        SinkKind::Kinesis(options) => {
-            key = None;
-            kinesis::write(page, options, &sink.key);
-        }
+        SinkKind::Kinesis(options) => kinesis::write(page, options, &sink.key),
         #[cfg(feature = "s3")]
-        SinkKind::S3(options) => {
-            key = None;
-            s3::write(page, options);
-        }
+        SinkKind::S3(options) => s3::write(page, options),
     }
-    if let Some(key) = key {
-        page.text("key", key);
+    if calls_it_key(&sink.kind) {
+        page.text("key", key::text(&sink.key, &key::KEYS));
     }
     page.ms("linger_ms", sink.linger);
     match sink.outage {
@@ -205,6 +198,17 @@ fn sink(page: &mut Page, sink: &Sink, all: &[Sink]) {
     #[cfg(feature = "s3")]
     if let SinkKind::S3(options) = &sink.kind {
         s3::tables(page, &sink.name, options);
+    }
+}
+
+/// Kinesis has a word of its own.
+fn calls_it_key(kind: &SinkKind) -> bool {
+    match kind {
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(_) => false,
+        #[cfg(feature = "s3")]
+        SinkKind::S3(_) => false,
+        _ => true,
     }
 }
 
