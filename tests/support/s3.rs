@@ -22,6 +22,9 @@ use api::Reply;
 /// A virtual machine has to load a few thousand classes first, next to whatever else runs.
 const START_PATIENCE: Duration = Duration::from_mins(1);
 
+/// Id of the one key of KMS that the server knows.
+pub const KMS_KEY: &str = "11111111-2222-3333-4444-555555555555";
+
 /// One server. Dropped, it is killed.
 #[derive(Debug)]
 pub struct S3Server {
@@ -70,6 +73,8 @@ impl S3Server {
         assert!(jar.exists(), "no S3 server at {}: run `make setup-test`", jar.display());
         let log = fs::File::options().create(true).append(true).open(self.dir.path().join("server.log"));
         let log = log.expect("server.log");
+        // The server leaves a file there that it then takes for a bucket.
+        let _ = fs::remove_file(self.dir.path().join("objects/bucketMetadata.json"));
         let mut java = Command::new("java");
         java.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
         java.arg(format!("-Dserver.port={}", self.tls.address.port()));
@@ -78,6 +83,7 @@ impl S3Server {
         let store = "--com.adobe.testing.s3mock.store";
         java.arg(format!("{store}.root={}", self.dir.path().join("objects").display()));
         java.arg(format!("{store}.retain-files-on-exit=true"));
+        java.arg(format!("{store}.valid-kms-keys=arn:aws:kms:us-east-1:111122223333:key/{KMS_KEY}"));
         java.current_dir(self.dir.path());
         java.stdin(Stdio::null()).stdout(log.try_clone().expect("server.log")).stderr(log);
         self.process = Some(process::spawn_tied_to_this_process(java));

@@ -201,8 +201,9 @@ impl Shared {
                 None
             }
             Some(Trouble::Stall(time)) => {
+                self.book(&request, None);
                 self.stall(time);
-                None
+                return None;
             }
             Some(Trouble::ResetInBody) => unreachable!("it was cut above"),
         };

@@ -29,6 +29,11 @@ pub(super) fn is_gone(failure: &Failure) -> bool {
         if matches!(code.as_str(), "NoSuchUpload" | "InvalidPart" | "InvalidPartOrder"))
 }
 
+/// What was to be completed is refused for what it is: its checksum, say. The same again would be refused again.
+pub(super) fn is_refused(failure: &Failure) -> bool {
+    matches!(failure, Failure::Service { status: 400, code, .. } if code == "BadDigest" || of_code(code).is_none())
+}
+
 /// This caller may not ask: there is no right to read.
 pub(super) fn is_denied(failure: &Failure) -> bool {
     let found = of(failure);
@@ -42,8 +47,9 @@ fn of_status(status: u16) -> Fault {
         500.. => fault(FaultKind::StorageFailed, Whose::Sink, Fate::Unknown),
         401 => fault(FaultKind::Unauthenticated, Whose::Operator, Fate::NotStored),
         403 => fault(FaultKind::Unauthorized, Whose::Operator, Fate::NotStored),
-        404 => fault(FaultKind::DestinationMissing, Whose::Operator, Fate::NotStored),
-        // 3xx is another region's bucket; the rest is none of S3's answers: a proxy's page, say.
+        // A redirect is to another region's bucket.
+        404 | 301 | 307 => fault(FaultKind::DestinationMissing, Whose::Operator, Fate::NotStored),
+        // The rest is none of S3's answers: a proxy's page, say.
         _ => fault(FaultKind::Internal, Whose::Operator, Fate::Unknown),
     }
 }
@@ -105,10 +111,13 @@ fn of_code(code: &str) -> Option<Fault> {
 /// A hint for the operator, beyond what S3 says.
 pub(super) fn hint(failure: &Failure) -> &'static str {
     match failure {
-        Failure::Service { code, .. } => match code.as_str() {
+        // An answer to HEAD has no body, and so no code.
+        Failure::Service { code, status, .. } => match code.as_str() {
             "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" => {
                 " (the bucket is in another region: set the sink's region)"
             }
+            "" if matches!(status, 301 | 307) => " (the bucket is in another region: set the sink's region)",
+            "" if *status == 404 => " (make the bucket, or set the sink's bucket)",
             "NoSuchBucket" => " (make the bucket, or set the sink's bucket)",
             "AccessDenied" => " (the role needs s3:PutObject and s3:AbortMultipartUpload on the prefix)",
             _ => "",
@@ -162,6 +171,8 @@ mod tests {
         assert!(is_gone(&service(404, "NoSuchUpload")));
         assert!(is_gone(&service(400, "InvalidPart")));
         assert!(!is_gone(&service(404, "NoSuchKey")));
+        assert!(is_refused(&service(400, "InvalidRequest")) && is_refused(&service(400, "BadDigest")));
+        assert!(!is_refused(&service(400, "ExpiredToken")) && !is_refused(&service(500, "")));
         assert!(is_denied(&service(403, "")));
         assert!(!is_denied(&service(403, "ExpiredToken")));
     }

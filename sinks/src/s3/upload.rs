@@ -69,7 +69,7 @@ pub(super) struct Upload {
     pause: Pause,
     withdrawing: bool,
     aborted: bool,
-    /// `complete` was told that there is no such upload: only the object itself can tell what that means.
+    /// `complete` was told that there is no such upload, or that it can't be: only the object itself can tell what that means.
     asking: bool,
     outcome: Outcome,
 }
@@ -270,7 +270,7 @@ impl Upload {
                 }
             }
             // An attempt whose answer was lost may have completed it; else it was aborted.
-            Call::Complete if fault::is_gone(failure) => {
+            Call::Complete if fault::is_gone(failure) || fault::is_refused(failure) => {
                 self.asking = true;
                 self.pause.worked();
             }
