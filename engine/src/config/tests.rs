@@ -122,7 +122,7 @@ fn rules_between_sections() {
         ("[cors]\norigins = [\"example.com\"]\n", "does not begin with http:// or https://"),
         ("[cors]\norigins = \"*\"\n", "must be a list"),
         ("[log]\nlevel = \"a=b=c\"\n", "is no filter"),
-        ("[sink.local]\nkind = \"s3\"\n", "this version has no s3 sink"),
+        ("[sink.local]\nkind = \"s3\"\n", "is missing: the bucket's name"),
         ("[sink.local]\nkind = \"fiel\"\n", "is no kind of sink"),
         ("[sink.local]\nkind = \"file\"\nbrokers = \"b\"\n", "unknown key"),
         (
@@ -236,7 +236,6 @@ fn the_seed_systems_variables_are_checked() {
             &[("AWS_MSK_BROKERS", "b:1"), ("AWS_MSK_TOPIC", "t"), ("AWS_S3_BUCKET", "x")][..],
             "more than one sink is set: AWS_MSK_BROKERS, AWS_S3_BUCKET",
         ),
-        (&[("AWS_S3_BUCKET", "s")], "this version has no S3 sink"),
         (&[("AWS_MSK_BROKERS", "b:1")], "AWS_MSK_TOPIC: is missing"),
         (&[("AWS_MSK_TOPIC", "t")], "needs AWS_MSK_BROKERS"),
         (&[("DEV_MODE", "maybe")], "must be one of Yes, No"),
@@ -327,3 +326,6 @@ fn any_parameter_of_the_query_can_be_the_key() {
 
 #[cfg(feature = "kinesis")]
 mod kinesis;
+
+#[cfg(feature = "s3")]
+mod s3;
