@@ -77,7 +77,7 @@ struct AuditArgs {
     #[arg(long, value_name = "STORE")]
     store: String,
     /// A property for reading, as name=value; may be given more than once: librdkafka's for Kafka; region, endpoint and
-    /// deaggregate for Kinesis; include_open for files
+    /// deaggregate for Kinesis; `include_open` for files
     #[arg(long, value_name = "NAME=VALUE")]
     store_property: Vec<String>,
     /// What a stored record looks like
