@@ -25,6 +25,7 @@ setup-test: ## Install what the tests need as well, and fetch the servers they r
 	@tests/setup/packages.sh build test perf
 	@if [ -e tests/setup/kafka.sh ]; then bash tests/setup/kafka.sh; fi
 	@tests/setup/kinesis.sh
+	@tests/setup/s3.sh
 
 test: setup-test ## Run everything; the last line has the counts
 	@tests/setup/test.sh fmt lint unit loom e2e fuzz-seeds perf

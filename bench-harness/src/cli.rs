@@ -73,10 +73,11 @@ struct LoadArgs {
 struct AuditArgs {
     #[command(flatten)]
     run: LoadArgs,
-    /// The sink to read back: `file:DIR` or `kafka:BROKERS/TOPIC`
+    /// The sink to read back: `file:DIR`, `kafka:BROKERS/TOPIC` or `kinesis:STREAM`
     #[arg(long, value_name = "STORE")]
     store: String,
-    /// A property of librdkafka for reading, as name=value; may be given more than once
+    /// A property for reading, as name=value; may be given more than once: librdkafka's for Kafka; region, endpoint and
+    /// deaggregate for Kinesis; `include_open` for files
     #[arg(long, value_name = "NAME=VALUE")]
     store_property: Vec<String>,
     /// What a stored record looks like

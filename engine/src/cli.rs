@@ -157,6 +157,17 @@ fn destination(sink: &Sink) -> String {
         SinkKind::Kafka(options) => {
             format!("sink {}: topic {} at {}", sink.name, options.topic, options.brokers)
         }
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(options) => {
+            let region = options.region.as_ref().map_or_else(String::new, |region| format!(" in {region}"));
+            let endpoint = options.endpoint.as_ref().map_or_else(String::new, |url| format!(" at {url}"));
+            format!("sink {}: stream {}{region}{endpoint}", sink.name, options.stream)
+        }
+        #[cfg(feature = "s3")]
+        SinkKind::S3(options) => {
+            let endpoint = options.endpoint.as_ref().map_or_else(String::new, |url| format!(" at {url}"));
+            format!("sink {}: s3://{}/{}{endpoint}", sink.name, options.bucket, options.prefix)
+        }
     }
 }
 
@@ -196,6 +207,10 @@ fn reach(sink: &Sink) -> millrun_sinks::CheckReport {
         SinkKind::File(options) => millrun_sinks::file::check(options),
         #[cfg(feature = "kafka")]
         SinkKind::Kafka(options) => millrun_sinks::kafka::check(options, CONNECT_TIMEOUT),
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(options) => millrun_sinks::kinesis::check(options, CONNECT_TIMEOUT),
+        #[cfg(feature = "s3")]
+        SinkKind::S3(options) => millrun_sinks::s3::check(options, CONNECT_TIMEOUT),
     }
 }
 

@@ -26,13 +26,16 @@ use crate::observe::{MemoryShare, Metrics, Phase, PhaseCell, Shape};
 use crate::shard::Sockets;
 use crate::shard::driver::{self, Choice};
 
+mod clients;
 mod journals;
 mod listen;
 mod shard_start;
 mod signals;
+mod writer_thread;
 
-use journals::{Destinations, Journals, WriterThread};
+use journals::{Destinations, Journals};
 use shard_start::ShardStart;
+use writer_thread::WriterThread;
 
 pub use listen::ListenError;
 
@@ -51,6 +54,10 @@ pub enum StartError {
     /// The kernel gives no thread or no socket pair for a journal.
     #[error("a journal's threads can't start: {0}")]
     Relay(#[source] std::io::Error),
+    /// A journal can't be shipped from.
+    #[cfg(feature = "s3")]
+    #[error(transparent)]
+    Shipping(crate::shipping::StartError),
     /// The memory sum or the descriptors do not fit.
     #[error(transparent)]
     DoesNotFit(#[from] DoesNotFit),
@@ -79,7 +86,14 @@ impl StartError {
     /// True when the configuration has to change; false when the machine's state is the reason.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Driver(_) | Self::Lane(LaneStartError::Open { .. }) | Self::DoesNotFit(_))
+        use crate::journal::OpenError::{BadName, TooSmall};
+        matches!(
+            self,
+            Self::Driver(_)
+                | Self::Lane(LaneStartError::Open { .. })
+                | Self::DoesNotFit(_)
+                | Self::Journal(TooSmall { .. } | BadName(_))
+        )
     }
 }
 
@@ -118,7 +132,7 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
     let phase = Arc::new(PhaseCell::default());
 
     let returns = return_rings(&settings, &destinations, shards)?;
-    let relay_rings = destinations.relay_rings()?;
+    let relay_rings = destinations.relay_rings(&settings)?;
     let rings: Vec<_> = returns.iter().map(|(ring, _)| ring.clone()).collect();
     let back = |sink: usize| {
         let relay = relay_rings[sink].iter().map(|(ring, _)| ring.clone());
@@ -127,7 +141,8 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
     let (ports, lanes) = start_lanes(&settings, &destinations, shards, &back, &metrics, epoch)?;
     let mut feeds = feed_limits(&settings, &lanes);
     feeds.extend(destinations.feeds(&settings, &feeds));
-    let extra = destinations.memory(&settings, shards, &feeds);
+    let mut extra = destinations.memory(&settings, shards, &feeds);
+    extra.extend(clients::memory(&settings, shards, &feeds));
     let plan = plan_memory(&settings, shards, &feeds, extra, &host)?;
 
     metrics.set_memory(
@@ -244,7 +259,7 @@ fn start_lanes(
     let probe_ms = u64::try_from(settings.ack.deadline.as_millis()).unwrap_or(u64::MAX);
     let (mut ports, mut lanes) = (Vec::new(), Vec::new());
     for (number, sink) in (0_u16..).zip(&settings.sinks) {
-        let owners = destinations.owners(usize::from(number), shards);
+        let owners = destinations.owners(settings, usize::from(number), shards);
         let port = Arc::new(LanePort {
             queue: LaneQueue::new(usize::from(owners) * usize::from(slots)),
             gate: Gate::new(probe_ms),
@@ -284,6 +299,14 @@ fn open_lane(thread: LaneThread, sink: &Sink) -> Result<LaneHandle, LaneStartErr
         }
         #[cfg(feature = "kafka")]
         SinkKind::Kafka(options) => start(thread, move |wake| millrun_sinks::kafka::open(&options, wake)),
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(options) => start(thread, move |wake| millrun_sinks::kinesis::open(&options, wake)),
+        #[cfg(feature = "s3")]
+        SinkKind::S3(mut options) => {
+            options.batches_in_flight_max =
+                usize::from(thread.limits.shards) * usize::from(thread.limits.slots);
+            start(thread, move |wake| millrun_sinks::s3::open(&options, std::time::SystemTime::now, wake))
+        }
     }
 }
 
@@ -314,6 +337,10 @@ fn gathers(kind: &SinkKind) -> bool {
         SinkKind::Null(_) | SinkKind::File(_) => false,
         #[cfg(feature = "kafka")]
         SinkKind::Kafka(_) => true,
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(_) => true,
+        #[cfg(feature = "s3")]
+        SinkKind::S3(_) => true,
     }
 }
 
@@ -404,13 +431,13 @@ impl Engine {
         }
         self.writers.into_iter().for_each(WriterThread::join);
         if let Some(journals) = &self.journals {
-            journals.stop_relays();
+            journals.finish();
         }
         let left = drain_by.saturating_duration_since(Instant::now()).saturating_sub(LANE_LEAD);
         self.lanes.iter().for_each(|lane| lane.stop(left));
         let undecided: usize = self.lanes.into_iter().map(LaneHandle::join).sum();
         if let Some(journals) = self.journals {
-            journals.close();
+            journals.close(drain_by.checked_sub(LANE_LEAD).unwrap_or(drain_by));
         }
         if let Some(admin) = self.admin {
             admin.stop();

@@ -39,3 +39,5 @@ pub mod protocol;
 pub mod record;
 pub mod relay;
 pub mod shard;
+#[cfg(feature = "s3")]
+pub mod shipping;

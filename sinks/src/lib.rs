@@ -10,11 +10,13 @@
 //!    └───────── poll() ── Settled { batch, delivery } ◀─┘      a batch is in one place at a time
 //! ```
 //!
-//! Sinks are Cargo features: `null`, `file`, `kafka`, `kinesis`; `kpl` is the format of aggregated Kinesis records by
+//! Sinks are Cargo features: `null`, `file`, `kafka`, `kinesis`, `s3`; `kpl` is the format of aggregated Kinesis records by
 //! itself; the feature `conformance` adds the contract of [`Sink`] as
 //! test functions. Only a sink's `client.rs` names a foreign SDK, and no
 //! foreign type appears in this crate's public interface.
 
+#[cfg(any(feature = "kinesis", feature = "s3"))]
+mod aws;
 mod batch;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -33,7 +35,11 @@ pub mod kinesis;
 pub mod kpl;
 #[cfg(feature = "null")]
 pub mod null;
+#[cfg(feature = "s3")]
+pub mod s3;
 
+#[cfg(any(feature = "kinesis", feature = "s3"))]
+pub use aws::Credentials;
 pub use batch::{Batch, NotABatch, Origin, Record, RecordTooLarge};
 pub use delivery::Delivery;
 pub use fault::{Fate, Fault, FaultKind, Retry, Whose};

@@ -58,3 +58,30 @@ pub trait Source: Send {
     /// [`SourceError`] when it can't be read. A note that is damaged is as if there were none, and is reported.
     fn read_note(&mut self) -> Result<Vec<u8>, SourceError>;
 }
+
+/// A log that is lent out.
+impl<S: Source + ?Sized> Source for &mut S {
+    fn streams(&mut self) -> Vec<StreamId> {
+        (**self).streams()
+    }
+
+    fn read(&mut self, stream: StreamId, from: u64, batch: &mut Batch) -> Result<Option<u64>, SourceError> {
+        (**self).read(stream, from, batch)
+    }
+
+    fn delivered_below(&mut self, stream: StreamId, sequence: u64) {
+        (**self).delivered_below(stream, sequence);
+    }
+
+    fn delivered(&self, stream: StreamId) -> u64 {
+        (**self).delivered(stream)
+    }
+
+    fn write_note(&mut self, note: &[u8]) -> Result<(), SourceError> {
+        (**self).write_note(note)
+    }
+
+    fn read_note(&mut self) -> Result<Vec<u8>, SourceError> {
+        (**self).read_note()
+    }
+}

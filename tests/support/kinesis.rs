@@ -25,9 +25,10 @@ const START_PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct KinesisServer {
     plain: ReservedPort,
-    _tls: ReservedPort,
+    tls: ReservedPort,
     dir: tempfile::TempDir,
-    process: Child,
+    /// `None` while it is not running.
+    process: Option<Child>,
 }
 
 /// A shard as the server describes it.
@@ -56,32 +57,59 @@ pub struct KinesisRecord {
 
 impl KinesisServer {
     /// A running server without streams.
+    pub fn start() -> Self {
+        let mut server = Self::prepare();
+        server.start_again();
+        server
+    }
+
+    /// One that has its ports and does not run.
+    pub fn prepare() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        Self { plain: ReservedPort::take(), tls: ReservedPort::take(), dir, process: None }
+    }
+
+    /// Starts it, without streams: what it holds is in its memory.
     ///
     /// # Panics
     /// When it was not fetched (`make setup-test` does) or does not come up.
-    pub fn start() -> Self {
+    pub fn start_again(&mut self) {
         let folder = tools().join("kinesis/server/node_modules/kinesis-local");
         assert!(folder.exists(), "no Kinesis server in {}: run `make setup-test`", folder.display());
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let log = fs::File::create(dir.path().join("server.log")).expect("server.log");
-        let (plain, tls) = (ReservedPort::take(), ReservedPort::take());
+        let log = fs::File::create(self.dir.path().join("server.log")).expect("server.log");
         let mut node = Command::new("node");
         node.arg("main.js").current_dir(folder);
-        node.env("KINESIS_MOCK_PLAIN_PORT", plain.address.port().to_string());
-        node.env("KINESIS_MOCK_TLS_PORT", tls.address.port().to_string());
+        node.env("KINESIS_MOCK_PLAIN_PORT", self.plain.address.port().to_string());
+        node.env("KINESIS_MOCK_TLS_PORT", self.tls.address.port().to_string());
         for change in ["CREATE_STREAM", "SPLIT_SHARD", "MERGE_SHARDS", "DELETE_STREAM"] {
             node.env(format!("{change}_DURATION"), "50ms");
         }
         node.env("SHARD_LIMIT", "500").env("LOG_LEVEL", "ERROR");
         node.stdin(Stdio::null()).stdout(log.try_clone().expect("server.log")).stderr(log);
-        let process = process::spawn_tied_to_this_process(node);
-        let mut server = Self { plain, _tls: tls, dir, process };
+        self.process = Some(process::spawn_tied_to_this_process(node));
         poll_until("the Kinesis server answers", START_PATIENCE, || {
-            let ended = server.process.try_wait().ok().flatten();
-            assert!(ended.is_none(), "the server ended: {ended:?}\n{}", server.log());
-            api::call(server.address(), "ListStreams", b"{}").ok().filter(|reply| reply.status == 200)
+            let ended = self.process.as_mut().and_then(|process| process.try_wait().ok().flatten());
+            assert!(ended.is_none(), "the server ended: {ended:?}\n{}", self.log());
+            api::call(self.address(), "ListStreams", b"{}").ok().filter(|reply| reply.status == 200)
         });
-        server
+    }
+
+    /// SIGKILL, and waits for the end: what it held is gone.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// SIGSTOP: connections are taken, and nothing is answered.
+    pub fn pause(&self) {
+        process::signal(self.process.as_ref().expect("it runs"), libc::SIGSTOP);
+    }
+
+    /// SIGCONT
+    pub fn resume(&self) {
+        process::signal(self.process.as_ref().expect("it runs"), libc::SIGCONT);
     }
 
     /// Where it listens.
@@ -174,8 +202,7 @@ impl KinesisServer {
 
 impl Drop for KinesisServer {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
     }
 }
 

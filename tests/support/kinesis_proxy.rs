@@ -97,6 +97,7 @@ struct Shared {
     behaviour: Mutex<Behaviour>,
     counts: Mutex<Counts>,
     buckets: Mutex<Buckets>,
+    confirmed: Mutex<Vec<Vec<u8>>>,
     ended: AtomicBool,
 }
 
@@ -110,6 +111,7 @@ impl KinesisProxy {
             behaviour: Mutex::new(behaviour),
             counts: Mutex::default(),
             buckets: Mutex::default(),
+            confirmed: Mutex::default(),
             ended: AtomicBool::new(false),
         });
         let serving = Arc::clone(&shared);
@@ -134,6 +136,12 @@ impl KinesisProxy {
     /// Changes how it behaves from the next call on.
     pub fn change(&self, change: impl FnOnce(&mut Behaviour)) {
         change(&mut lock(&self.shared.behaviour));
+    }
+
+    /// The data of every entry that the server confirmed, in that order. What was stored and not confirmed is not among
+    /// them. It outlives the server, which keeps its records in memory.
+    pub fn confirmed(&self) -> Vec<Vec<u8>> {
+        lock(&self.shared.confirmed).clone()
     }
 
     /// What went through so far.
@@ -241,6 +249,9 @@ impl Shared {
             }
             let reply: Value = serde_json::from_slice(&reply).expect("the server answers JSON");
             said.clone_from(reply["Records"].as_array().expect("records"));
+            let stored = passing.iter().zip(&said).filter(|(_, said)| said["ErrorCode"].is_null());
+            let data = stored.map(|(entry, _)| api::decode_base64(entry["Data"].as_str().expect("data")));
+            lock(&self.confirmed).extend(data);
         }
         let mut said = said.into_iter();
         let failed = refusals.iter().filter(|refusal| refusal.is_some()).count();

@@ -2,7 +2,7 @@
 //! hold afterwards.
 //!
 //! ```text
-//!   Load ──HTTP──▶ Engine (a process) ──▶ files, Kafka
+//!   Load ──HTTP──▶ Engine (a process) ──▶ files, Kafka, Kinesis, S3
 //!    │                                        │
 //!    ▼                                        ▼
 //!   Ledger: what each id was answered      what is stored
@@ -34,6 +34,8 @@ pub mod poll;
 pub mod port;
 pub mod record;
 pub mod request;
+pub mod s3;
+pub mod s3_proxy;
 
 pub use driver::Driver;
 pub use engine::Engine;

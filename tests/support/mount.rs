@@ -64,6 +64,53 @@ impl Drop for SmallDisk {
     }
 }
 
+/// An overlay as a container's own file system is one, unmounted when dropped. Needs the right to mount.
+#[derive(Debug)]
+pub struct Overlay {
+    dir: tempfile::TempDir,
+    merged: PathBuf,
+}
+
+impl Overlay {
+    /// Mounts an empty one.
+    pub fn mount() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let part = |name: &str| {
+            let part = dir.path().join(name);
+            fs::create_dir(&part).expect("a directory");
+            part
+        };
+        let (lower, upper, work, merged) = (part("lower"), part("upper"), part("work"), part("merged"));
+        let options =
+            format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
+        let (kind, target) = (c"overlay", c_path(&merged));
+        let options = CString::new(options).expect("no NUL in a temporary path");
+        // SAFETY: all pointers are to NUL-terminated strings that outlive the call.
+        let result =
+            unsafe { libc::mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), 0, options.as_ptr().cast()) };
+        assert!(
+            result == 0,
+            "the overlay test mounts one and can't: {} (run it as root)",
+            io::Error::last_os_error()
+        );
+        Self { dir, merged }
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        &self.merged
+    }
+}
+
+impl Drop for Overlay {
+    fn drop(&mut self) {
+        debug_assert!(self.merged.starts_with(self.dir.path()));
+        let target = c_path(&self.merged);
+        // SAFETY: the pointer is to a NUL-terminated string that outlives the call.
+        unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
+    }
+}
+
 fn c_path(path: &Path) -> CString {
     CString::new(path.as_os_str().as_encoded_bytes()).expect("a temporary path has no NUL")
 }

@@ -14,6 +14,8 @@
 pub mod files;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "kinesis")]
+pub mod kinesis;
 pub mod ledger;
 pub mod record;
 pub mod run;

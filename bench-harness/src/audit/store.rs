@@ -74,9 +74,9 @@ pub enum StoreError {
     /// Not a directory.
     #[error("store: {} is not a directory; give the one that the target writes to", .0.display())]
     NoDirectory(PathBuf),
-    /// Neither `file:DIR` nor `kafka:BROKERS/TOPIC`.
+    /// Neither `file:DIR` nor `kafka:BROKERS/TOPIC` nor `kinesis:STREAM`.
     #[error(
-        "store {0:?} is neither file:DIR nor kafka:BROKERS/TOPIC, for instance kafka:127.0.0.1:9092/events"
+        "store {0:?} is neither file:DIR nor kafka:BROKERS/TOPIC nor kinesis:STREAM, for instance kafka:127.0.0.1:9092/events"
     )]
     Form(String),
     /// Not `KEY=VALUE`.
@@ -103,6 +103,31 @@ pub enum StoreError {
         /// librdkafka's answer.
         error: String,
     },
+    /// Built without it.
+    #[error("store {0:?}: this bench-harness was built without the feature kinesis")]
+    NoKinesis(String),
+    /// A property that a Kinesis store does not have.
+    #[error(
+        "store property {key}={value}: a Kinesis store has region=REGION, endpoint=URL and deaggregate=true or false"
+    )]
+    KinesisProperty {
+        /// Its name.
+        key: String,
+        /// Its value.
+        value: String,
+    },
+    /// Kinesis, on the way to something.
+    #[error(
+        "store: stream {stream}: {doing}: {error}; check --store, the --store-property settings and credentials"
+    )]
+    Kinesis {
+        /// The stream.
+        stream: String,
+        /// What was tried.
+        doing: &'static str,
+        /// The service's answer, or why there is none.
+        error: String,
+    },
     /// Records went away between the begin of the run and being read.
     #[error(
         "store: topic {topic}: partition {partition} holds offsets {low} to {high}, but the run's records begin at {wanted}: \
@@ -122,9 +147,9 @@ pub enum StoreError {
     },
 }
 
-/// Opens `file:DIR` or `kafka:BROKERS/TOPIC`. It is asked nothing before [`Store::begin`].
+/// Opens `file:DIR`, `kafka:BROKERS/TOPIC` or `kinesis:STREAM`. It is asked nothing before [`Store::begin`].
 ///
-/// `properties` are `KEY=VALUE`: librdkafka's for Kafka; `include_open=false` for files leaves out those that are
+/// `properties` are `KEY=VALUE`: librdkafka's for Kafka; `region`, `endpoint` and `deaggregate` for Kinesis; `include_open=false` for files leaves out those that are
 /// still being written.
 ///
 /// # Errors
@@ -144,6 +169,9 @@ pub fn open(text: &str, properties: &[String]) -> Result<Box<dyn Store>, StoreEr
                 return Err(form());
             }
             open_kafka(text, brokers, topic, &properties)
+        }
+        ("kinesis", stream) if !stream.is_empty() && !stream.contains('/') => {
+            open_kinesis(text, stream, &properties)
         }
         _ => Err(form()),
     }
@@ -178,6 +206,17 @@ fn open_kafka(text: &str, _: &str, _: &str, _: &[(&str, &str)]) -> Result<Box<dy
     Err(StoreError::NoKafka(text.to_owned()))
 }
 
+#[cfg(feature = "kinesis")]
+fn open_kinesis(_: &str, stream: &str, properties: &[(&str, &str)]) -> Result<Box<dyn Store>, StoreError> {
+    use super::kinesis::{Options, Stream};
+    Ok(Box::new(Stream::new(stream, Options::new(properties)?)?))
+}
+
+#[cfg(not(feature = "kinesis"))]
+fn open_kinesis(text: &str, _: &str, _: &[(&str, &str)]) -> Result<Box<dyn Store>, StoreError> {
+    Err(StoreError::NoKinesis(text.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,6 +244,14 @@ mod tests {
         assert_eq!(store.unwrap(), "Kafka topic events at [::1]:9092,b:9093");
     }
 
+    #[cfg(feature = "kinesis")]
+    #[test]
+    fn a_stream_with_properties() {
+        let store =
+            described("kinesis:events", &["region=eu-west-1", "endpoint=http://a:1", "deaggregate=true"]);
+        assert_eq!(store.unwrap(), "Kinesis stream events at http://a:1, aggregated records taken apart");
+    }
+
     #[test]
     fn what_makes_no_sense_is_refused_with_the_way_out() {
         for (text, properties, way_out) in [
@@ -215,6 +262,10 @@ mod tests {
             ("kafka:127.0.0.1:9092", &[], "kafka:BROKERS/TOPIC"),
             ("kafka:/topic", &[], "kafka:BROKERS/TOPIC"),
             ("kafka:a:1/b/c", &[], "kafka:BROKERS/TOPIC"),
+            ("kinesis:", &[], "kinesis:STREAM"),
+            ("kinesis:a/b", &[], "kinesis:STREAM"),
+            #[cfg(feature = "kinesis")]
+            ("kinesis:a", &["deaggregate=yes"], "endpoint=URL"),
             ("file:/a", &["include_open"], "KEY=VALUE"),
             ("file:/a", &["=x"], "KEY=VALUE"),
             ("file:/a", &["linger.ms=5"], "include_open=true"),

@@ -155,11 +155,43 @@ fn replay_all(dir: &Path, only: Option<&str>, options: &Options) -> Result<ExitC
     };
     let mut journal = journal::open(OsDisk, &options, fastrand::u64(..)).map_err(failed)?;
     for (number, (sink, part)) in (0_u16..).zip(chosen.into_iter().zip(&mut journal.sinks)) {
+        #[cfg(feature = "s3")]
+        if let SinkKind::S3(options) = &sink.kind {
+            let records = ship(&mut journal.keeper, &mut part.reader, sink, options, settings, dir)?;
+            eprintln!("sink {}: {records} records are delivered", sink.name);
+            continue;
+        }
         let replayed = to_sink(&mut journal.keeper, &mut part.reader, sink, settings, number)?;
         let Replayed { batches, records } = replayed;
         eprintln!("sink {}: {records} records in {batches} batches are delivered", sink.name);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Through no lane: objects of many batches, under the names that an engine would have given them.
+#[cfg(feature = "s3")]
+fn ship(
+    keeper: &mut journal::Keeper<OsDisk>,
+    reader: &mut journal::Reader<OsDisk>,
+    sink: &Sink,
+    options: &millrun_sinks::s3::Options,
+    settings: &Settings,
+    dir: &Path,
+) -> Result<u64, Failure> {
+    let accounts_dir = dir.join(&sink.name).join(crate::shipping::ACCOUNTS);
+    let journal = millrun_sinks::s3::JournalShape {
+        batch_bytes_max: settings.batch.arena_bytes,
+        batch_records_max: settings.batch.records_max,
+        accounts_dir: &accounts_dir,
+    };
+    let keep = || {
+        keeper.turn();
+    };
+    let records = crate::shipping::ship_all(options, reader, journal, keep)
+        .map_err(|error| misused(format!("sink.{}.{error}", sink.name)))?;
+    keeper.turn();
+    keeper.close();
+    Ok(records)
 }
 
 fn to_sink(
@@ -197,6 +229,13 @@ fn to_sink(
             let sink = millrun_sinks::kafka::open(options, wake).map_err(opened)?;
             replay(keeper, reader, sink, limits, batch)
         }
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(options) => {
+            let sink = millrun_sinks::kinesis::open(options, wake).map_err(opened)?;
+            replay(keeper, reader, sink, limits, batch)
+        }
+        #[cfg(feature = "s3")]
+        SinkKind::S3(_) => unreachable!("it is shipped, not relayed"),
     };
     replayed.map_err(failed)
 }

@@ -14,10 +14,17 @@ use super::settings::{
     RecordKey, Route, Server, Settings, Sink, SinkKind,
 };
 
+#[cfg(any(feature = "kinesis", feature = "s3"))]
+mod aws;
 mod effective;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod key;
+#[cfg(feature = "kinesis")]
+mod kinesis;
 mod rules;
+#[cfg(feature = "s3")]
+mod s3;
 
 pub(super) use effective::effective;
 
@@ -249,9 +256,6 @@ fn log(reader: &mut Reader) -> Log {
     Log { level, format: reader.choice(&section, "format", &formats) }
 }
 
-const KEYS: [(&str, RecordKey); 4] =
-    [("none", RecordKey::None), ("appId", RecordKey::AppId), ("ip", RecordKey::Ip), ("rid", RecordKey::Rid)];
-
 fn sinks(reader: &mut Reader, batch: &Batch, ack: &Ack, limits: &Limits) -> Vec<(Sink, Option<String>)> {
     let mut sinks = Vec::new();
     for (name, _) in reader.tree.names("sink") {
@@ -269,6 +273,10 @@ fn sinks(reader: &mut Reader, batch: &Batch, ack: &Ack, limits: &Limits) -> Vec<
             Some("null") => Some(SinkKind::Null(null::Options {})),
             #[cfg(feature = "kafka")]
             Some("kafka") => Some(SinkKind::Kafka(kafka::options(reader, &section, ack))),
+            #[cfg(feature = "kinesis")]
+            Some("kinesis") => Some(SinkKind::Kinesis(kinesis::options(reader, &section, ack))),
+            #[cfg(feature = "s3")]
+            Some("s3") => Some(SinkKind::S3(s3::options(reader, &section, ack))),
             other => {
                 refuse_kind(reader, &section, other);
                 None
@@ -278,7 +286,16 @@ fn sinks(reader: &mut Reader, batch: &Batch, ack: &Ack, limits: &Limits) -> Vec<
         if let Some(kind) = own.as_ref().filter(|_| reader.errors.len() == errors) {
             check_sink(reader, &section, kind);
         }
-        let key = reader.choice(&section, "key", &KEYS);
+        let key = match &own {
+            #[cfg(feature = "kinesis")]
+            Some(SinkKind::Kinesis(_)) => {
+                key::read(reader, &section, "partition_key", &kinesis::PARTITION_KEYS)
+            }
+            // Objects have no use for a key: they hold what comes.
+            #[cfg(feature = "s3")]
+            Some(SinkKind::S3(_)) => RecordKey::None,
+            _ => key::read(reader, &section, "key", &key::KEYS),
+        };
         let linger = match reader.leaf(&section, "linger_ms") {
             Some(_) => reader.ms(&section, "linger_ms", 0..=60_000),
             None => batch.linger,
@@ -325,18 +342,33 @@ fn check_sink(reader: &mut Reader, section: &Section, kind: &SinkKind) {
         SinkKind::File(options) => file::problems(options),
         #[cfg(feature = "kafka")]
         SinkKind::Kafka(options) => millrun_sinks::kafka::problems(options),
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(options) => millrun_sinks::kinesis::problems(options),
+        #[cfg(feature = "s3")]
+        SinkKind::S3(options) => millrun_sinks::s3::problems(options),
     };
     for error in problems {
         reader.fail(section, &error.key, error.problem);
     }
 }
 
+/// The kinds of sink that this binary was built with.
+const KINDS: &[&str] = &[
+    "file",
+    "null",
+    #[cfg(feature = "kafka")]
+    "kafka",
+    #[cfg(feature = "kinesis")]
+    "kinesis",
+    #[cfg(feature = "s3")]
+    "s3",
+];
+
 fn refuse_kind(reader: &mut Reader, section: &Section, kind: Option<&str>) {
-    let known =
-        if cfg!(feature = "kafka") { "\"file\", \"kafka\" and \"null\"" } else { "\"file\" and \"null\"" };
+    let known = KINDS.iter().map(|kind| format!("\"{kind}\"")).collect::<Vec<_>>().join(", ");
     let problem = match kind {
         Some(kind @ ("kinesis" | "s3" | "kafka")) => {
-            format!("this version has no {kind} sink; there are {known}")
+            format!("this version has no {kind} sink (it was built without); there are {known}")
         }
         Some(_) => format!("is no kind of sink; there are {known}"),
         None => format!("is missing: the kind of sink, one of {known}"),
@@ -377,13 +409,10 @@ fn routes(reader: &mut Reader, sinks: &[(Sink, Option<String>)], server: &Server
             );
         }
         let protocol = reader.choice(&section, "protocol", &[("clickstream", Protocol::Clickstream)]);
-        let ack = acknowledgement(reader, &section);
+        let written_ack = is_written(reader, &section, "ack");
+        let mut ack = acknowledgement(reader, &section);
         // A route that names no sink takes the only one.
-        let written = reader
-            .tree
-            .leaves
-            .get(&section.leaf_path("sink"))
-            .is_some_and(|leaf| leaf.place != Place::Default);
+        let written = is_written(reader, &section, "sink");
         let only = sinks.first().filter(|_| sinks.len() == 1 && !written);
         let sink_name = match only {
             Some((only, _)) => {
@@ -402,6 +431,9 @@ fn routes(reader: &mut Reader, sinks: &[(Sink, Option<String>)], server: &Server
                 format!("there is no [sink.{sink_name}]{near}; there are: {}", names.join(", ")),
             );
         }
+        if !written_ack && sink.is_some_and(|sink| is_journaled_by_default(&sinks[sink].0.kind)) {
+            ack = Acknowledgement::Journaled;
+        }
         routes.push(Route { name, path, protocol, sink: sink.unwrap_or(0), ack });
     }
     if routes.is_empty() {
@@ -412,6 +444,21 @@ fn routes(reader: &mut Reader, sinks: &[(Sink, Option<String>)], server: &Server
         );
     }
     routes
+}
+
+/// Whether somebody wrote the key, here or in the environment.
+fn is_written(reader: &Reader, section: &Section, key: &str) -> bool {
+    let leaf = reader.tree.leaves.get(&section.leaf_path(key));
+    leaf.is_some_and(|leaf| leaf.place != Place::Default)
+}
+
+/// Where a request would have to wait for a whole object.
+fn is_journaled_by_default(kind: &SinkKind) -> bool {
+    match kind {
+        #[cfg(feature = "s3")]
+        SinkKind::S3(_) => true,
+        _ => false,
+    }
 }
 
 fn acknowledgement(reader: &mut Reader, section: &Section) -> Acknowledgement {

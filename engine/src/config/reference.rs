@@ -39,6 +39,8 @@ impl Reference {
         match (section, kind) {
             ("route", _) => "collect",
             (_, Some("kafka")) => "kafka",
+            (_, Some("kinesis")) => "kinesis",
+            (_, Some("s3")) => "s3",
             (_, Some("null")) => "null",
             _ => "local",
         }

@@ -101,8 +101,15 @@ impl Seed<'_> {
                 );
             }
             [("AWS_MSK_BROKERS", _)] => self.kafka(),
+            #[cfg(feature = "kinesis")]
+            [("AWS_KINESIS_STREAM_NAME", _)] => self.kinesis(),
+            #[cfg(feature = "s3")]
+            [("AWS_S3_BUCKET", _)] => self.s3(),
             [(variable, name)] => {
-                self.fail(variable, format!("this version has no {name} sink; it writes to Kafka (AWS_MSK_BROKERS) and to local files"));
+                self.fail(
+                    variable,
+                    format!("this version has no {name} sink; see kind of [sink.<name>] for those it has"),
+                );
             }
             _ => {
                 if self.get("AWS_MSK_TOPIC").is_some() {
@@ -127,15 +134,65 @@ impl Seed<'_> {
             self.fail("AWS_MSK_TOPIC", "is missing: AWS_MSK_BROKERS needs it");
             self.tree.set(&["sink", SINK, "topic"], "missing", "AWS_MSK_TOPIC");
         }
-        // A name of its own, so that the embedded route and its local files are gone.
-        self.tree.set(&["route", "events", "path"], "/collect", "AWS_MSK_BROKERS");
-        self.copy("SERVER_ENDPOINT_PATH", &["route", "events", "path"]);
-        self.tree.set(&["route", "events", "sink"], SINK, "AWS_MSK_BROKERS");
+        self.route(SINK, "AWS_MSK_BROKERS");
+    }
+
+    #[cfg(feature = "kinesis")]
+    fn kinesis(&mut self) {
+        const NAME: &str = "kinesis";
+        const VARIABLE: &str = "AWS_KINESIS_STREAM_NAME";
+        self.tree.set(&["sink", NAME, "kind"], "kinesis", VARIABLE);
+        self.copy(VARIABLE, &["sink", NAME, "stream"]);
+        self.copy("AWS_REGION", &["sink", NAME, "region"]);
+        if self.get("AWS_REGION").is_none() {
+            self.fail("AWS_REGION", format!("is missing: {VARIABLE} needs it"));
+        }
+        self.route(NAME, VARIABLE);
+    }
+
+    /// Always by the journal: STREAM_ACK_ENABLE, which the replaced system's stacks set to true, has no meaning there.
+    #[cfg(feature = "s3")]
+    fn s3(&mut self) {
+        const NAME: &str = "s3";
+        const VARIABLE: &str = "AWS_S3_BUCKET";
+        self.tree.set(&["sink", NAME, "kind"], "s3", VARIABLE);
+        self.copy(VARIABLE, &["sink", NAME, "bucket"]);
+        self.copy("AWS_S3_PREFIX", &["sink", NAME, "prefix"]);
+        self.copy("AWS_REGION", &["sink", NAME, "region"]);
+        if self.get("AWS_REGION").is_none() {
+            self.fail("AWS_REGION", format!("is missing: {VARIABLE} needs it"));
+        }
+        self.copy("S3_BATCH_MAX_BYTES", &["sink", NAME, "object_bytes_max"]);
+        if let Some(seconds) = self.get("S3_BATCH_TIMEOUT_SECS") {
+            match seconds.parse::<u64>().ok().and_then(|seconds| seconds.checked_mul(1000)) {
+                Some(ms) => {
+                    self.tree.set(
+                        &["sink", NAME, "object_age_max_ms"],
+                        &ms.to_string(),
+                        "S3_BATCH_TIMEOUT_SECS",
+                    );
+                }
+                None => self.fail("S3_BATCH_TIMEOUT_SECS", "must be a whole number of seconds"),
+            }
+        }
+        self.to_the_one_sink(NAME, VARIABLE);
+    }
+
+    /// The one route, to the one sink that `variable` makes.
+    fn route(&mut self, sink: &str, variable: &str) {
+        self.to_the_one_sink(sink, variable);
         self.word(
             "STREAM_ACK_ENABLE",
             &["route", "events", "ack"],
             &[("true", "delivered"), ("false", "accepted")],
         );
+    }
+
+    fn to_the_one_sink(&mut self, sink: &str, variable: &str) {
+        // A name of its own, so that the embedded route and its local files are gone.
+        self.tree.set(&["route", "events", "path"], "/collect", variable);
+        self.copy("SERVER_ENDPOINT_PATH", &["route", "events", "path"]);
+        self.tree.set(&["route", "events", "sink"], sink, variable);
     }
 }
 

@@ -247,7 +247,7 @@ pub enum Outage {
 }
 
 /// Which field of a record is its partitioning key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordKey {
     /// No key.
     None,
@@ -257,6 +257,8 @@ pub enum RecordKey {
     Ip,
     /// The request id.
     Rid,
+    /// A parameter of the query, by its decoded name; none when absent.
+    Query(Box<str>),
 }
 
 /// The kinds of sink.
@@ -269,6 +271,12 @@ pub enum SinkKind {
     /// Apache Kafka.
     #[cfg(feature = "kafka")]
     Kafka(millrun_sinks::kafka::Options),
+    /// Amazon Kinesis Data Streams.
+    #[cfg(feature = "kinesis")]
+    Kinesis(millrun_sinks::kinesis::Options),
+    /// Amazon S3.
+    #[cfg(feature = "s3")]
+    S3(millrun_sinks::s3::Options),
 }
 
 impl Settings {

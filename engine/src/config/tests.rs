@@ -122,7 +122,7 @@ fn rules_between_sections() {
         ("[cors]\norigins = [\"example.com\"]\n", "does not begin with http:// or https://"),
         ("[cors]\norigins = \"*\"\n", "must be a list"),
         ("[log]\nlevel = \"a=b=c\"\n", "is no filter"),
-        ("[sink.local]\nkind = \"s3\"\n", "this version has no s3 sink"),
+        ("[sink.local]\nkind = \"s3\"\n", "is missing: the bucket's name"),
         ("[sink.local]\nkind = \"fiel\"\n", "is no kind of sink"),
         ("[sink.local]\nkind = \"file\"\nbrokers = \"b\"\n", "unknown key"),
         (
@@ -137,6 +137,8 @@ fn rules_between_sections() {
             "[sink.k]\nkind = \"kafka\"\nbrokers = \"b\"\ntopic = \"t\"\ndelivery_timeout_ms = 5000\n[route.a]\npath = \"/a\"\nsink = \"k\"\n",
             "\"auto\" or a whole number from 100 to 4000",
         ),
+        ("[sink.local]\nkind = \"file\"\nkey = \"query:\"\n", "behind query:"),
+        ("[sink.local]\nkind = \"file\"\nkey = \"appid\"\n", "did you mean \"appId\"?"),
         ("[[server]]\n", "unknown key"),
     ] {
         let text = errors(file, &[]);
@@ -234,8 +236,6 @@ fn the_seed_systems_variables_are_checked() {
             &[("AWS_MSK_BROKERS", "b:1"), ("AWS_MSK_TOPIC", "t"), ("AWS_S3_BUCKET", "x")][..],
             "more than one sink is set: AWS_MSK_BROKERS, AWS_S3_BUCKET",
         ),
-        (&[("AWS_KINESIS_STREAM_NAME", "s")], "this version has no Kinesis sink"),
-        (&[("AWS_S3_BUCKET", "s")], "this version has no S3 sink"),
         (&[("AWS_MSK_BROKERS", "b:1")], "AWS_MSK_TOPIC: is missing"),
         (&[("AWS_MSK_TOPIC", "t")], "needs AWS_MSK_BROKERS"),
         (&[("DEV_MODE", "maybe")], "must be one of Yes, No"),
@@ -316,3 +316,16 @@ fn a_sink_that_stands_in_is_kept_and_found() {
     assert_eq!(settings.sinks[1].outage, Outage::Fallback(0));
     assert_eq!(settings.routes[0].sink, 1);
 }
+
+#[test]
+fn any_parameter_of_the_query_can_be_the_key() {
+    let key = |written: &str| settings(&format!("{KAFKA}key = \"{written}\"\n"), &[]).sinks[0].key.clone();
+    assert_eq!(key("query:user id"), RecordKey::Query("user id".into()));
+    assert_eq!(key("rid"), RecordKey::Rid);
+}
+
+#[cfg(feature = "kinesis")]
+mod kinesis;
+
+#[cfg(feature = "s3")]
+mod s3;

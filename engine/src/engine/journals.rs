@@ -1,4 +1,4 @@
-//! The journals of an engine: opened, given to the shards that write them and the relays that deliver from them, and
+//! The journals of an engine: opened, given to the shards that write them and the couriers that deliver from them, and
 //! closed in the right order.
 //!
 //! ```text
@@ -8,32 +8,39 @@
 
 use std::fs::File;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use millrun_sinks::{Delivery, Fault, Gauge, Health};
+#[cfg(feature = "s3")]
+use millrun_sinks::s3::JournalShape;
+use millrun_sinks::{Gauge, Health};
 
 use super::StartError;
 use crate::batch::FeedLimits;
-use crate::config::{Acknowledgement, Outage, Route, Settings};
-use crate::handoff::{LaneQueue, ReturnRing, Returned};
+use crate::config::{Acknowledgement, Outage, Route, Settings, SinkKind};
+use crate::handoff::{LaneQueue, ReturnRing};
 use crate::journal::disk::OsDisk;
 use crate::journal::keeper::thread::KeeperHandle;
 use crate::journal::{
-    self, AppendError, Appender, Budget, KeeperFigures, Options, ReaderFigures, Room, ShardStream, SinkPlan,
-    Writer,
+    self, Appender, Budget, ConsumerBell, KeeperFigures, Options, Reader, ReaderFigures, Room, ShardStream,
+    SinkPlan,
 };
 use crate::lane::{Gate, LanePort};
 use crate::memory::Part;
-use crate::observe::{Metrics, SinkName};
+use crate::observe::{LaneRecorder, Metrics, SinkName};
 use crate::relay::{self, RelayHandle, RelayLimits, RelayThread};
-use crate::shard::journal::{IN_DOUBT, no_room};
 
 /// Delivered segments that each stream keeps to use again.
 const SPARES_MAX: usize = 2;
-/// Batches that a relay has: so many streams can be under way at a time.
-const RELAY_BATCHES: u16 = 4;
+/// Most batches that a relay has: so many streams can be under way at a time.
+const RELAY_BATCHES_MAX: u16 = 4;
+
+/// Batches of each relay: no more than a lane has accounts for one owner's.
+fn relay_batches(settings: &Settings) -> u16 {
+    settings.batch.slots().min(RELAY_BATCHES_MAX)
+}
 
 /// Which sinks have a journal, and where that is among the destinations.
 #[derive(Clone, Debug)]
@@ -96,8 +103,18 @@ impl Destinations {
     }
 
     /// A relay is one more owner of batches for its lane.
-    pub(super) fn owners(&self, sink: usize, shards: u16) -> u16 {
-        shards + u16::from(self.journal_of(sink).is_some())
+    pub(super) fn owners(&self, settings: &Settings, sink: usize, shards: u16) -> u16 {
+        shards + u16::from(self.is_relayed(settings, sink))
+    }
+
+    /// Whether the journal's records go through the sink's lane.
+    fn is_relayed(&self, settings: &Settings, sink: usize) -> bool {
+        let is_shipped = match &settings.sinks[sink].kind {
+            #[cfg(feature = "s3")]
+            SinkKind::S3(_) => true,
+            _ => false,
+        };
+        self.journal_of(sink).is_some() && !is_shipped
     }
 
     /// What the relays and the appenders take.
@@ -109,26 +126,38 @@ impl Destinations {
     ) -> Vec<Part> {
         let part = |sink: &usize| {
             let (name, feed) = &feeds[*sink];
-            let (arena, batches) = (arena_bytes(feed), usize::from(RELAY_BATCHES));
+            let arena = arena_bytes(feed);
             let (slots, head) =
                 (usize::from(settings.batch.slots()), Appender::head_bytes_max(feed.records_max));
+            let heads = usize::from(shards) * slots * head;
+            let heads_text = format!("{shards} shards x {slots} batches x {head} head");
+            #[cfg(feature = "s3")]
+            if let SinkKind::S3(options) = &settings.sinks[*sink].kind {
+                let object = options.object_memory_bytes();
+                return Part {
+                    owner: format!("shipping.{name}"),
+                    bytes: arena + object + heads,
+                    arithmetic: format!("{arena} arena + {object} object + {heads_text}"),
+                };
+            }
+            // One more to read ahead into.
+            let batches = usize::from(relay_batches(settings)) + 1;
             Part {
                 owner: format!("relay.{name}"),
-                bytes: batches * arena + usize::from(shards) * slots * head,
-                arithmetic: format!(
-                    "{batches} batches x {arena} arena + {shards} shards x {slots} batches x {head} head"
-                ),
+                bytes: batches * arena + heads,
+                arithmetic: format!("{batches} batches x {arena} arena + {heads_text}"),
             }
         };
         self.journaled.iter().map(part).collect()
     }
 
     /// The ways back to the relays, by sink.
-    pub(super) fn relay_rings(&self) -> Result<Vec<Option<RelayRing>>, StartError> {
+    pub(super) fn relay_rings(&self, settings: &Settings) -> Result<Vec<Option<RelayRing>>, StartError> {
         let ring = |sink: usize| {
-            self.journal_of(sink)
-                .map(|_| {
-                    ReturnRing::new(usize::from(RELAY_BATCHES)).map(|(ring, wire)| (Arc::new(ring), wire))
+            self.is_relayed(settings, sink)
+                .then(|| {
+                    let batches = usize::from(relay_batches(settings));
+                    ReturnRing::new(batches).map(|(ring, wire)| (Arc::new(ring), wire))
                 })
                 .transpose()
         };
@@ -146,10 +175,20 @@ fn arena_bytes(feed: &FeedLimits) -> usize {
 #[derive(Debug)]
 pub(super) struct Journals {
     keeper: KeeperHandle,
-    relays: Vec<RelayHandle>,
+    couriers: Vec<Courier>,
     /// By journal, then by shard.
     streams: Vec<Vec<ShardStream<File>>>,
     first: usize,
+}
+
+/// Who delivers from a journal.
+#[derive(Debug)]
+enum Courier {
+    /// Batch by batch, through the sink's lane.
+    Relay(RelayHandle),
+    /// Many batches to an object.
+    #[cfg(feature = "s3")]
+    Shipping(crate::shipping::ShippingHandle),
 }
 
 /// What [`Journals::open`] needs besides the settings.
@@ -192,39 +231,31 @@ impl Journals {
         tell(&options, &opened.found);
         let (figures, budget) = (opened.keeper.figures(), opened.keeper.budget());
         let keeper = journal::keeper::thread::start(opened.keeper).map_err(StartError::Relay)?;
-        let (mut relays, mut streams, mut rings) = (Vec::new(), Vec::new(), parts.rings);
+        let (mut couriers, mut streams, mut rings) = (Vec::new(), Vec::new(), parts.rings);
         for (place, (journal, sink)) in opened.sinks.into_iter().zip(&destinations.journaled).enumerate() {
-            let Some((returns, wire)) = rings[*sink].take() else {
-                unreachable!("each journaled sink has a ring")
-            };
             let name = &settings.sinks[*sink].name;
             let watch = JournalWatch {
                 streams: journal.streams.clone(),
                 reader: journal.reader.figures(),
                 keeper: figures.clone(),
                 budget: budget.clone(),
+                refused_bytes: AtomicU64::new(refused_bytes(&settings.journal.dir.join(name))),
             };
-            let thread = RelayThread {
-                name: name.clone(),
-                limits: RelayLimits {
-                    owner: parts.shards,
-                    batches: RELAY_BATCHES,
-                    arena_bytes: arena_bytes(feed_of(*sink)),
-                    records_max: feed_of(*sink).records_max,
-                },
-                port: parts.ports[*sink].clone(),
-                returns,
-                wire,
-                metrics: parts
-                    .metrics
-                    .lane_recorder(destinations.sinks + place)
-                    .expect("each destination is made once"),
-                dir: settings.journal.dir.join(name),
+            let metrics = parts.metrics.lane_recorder(destinations.sinks + place);
+            let post = Post {
+                settings,
+                sink: *sink,
+                shards: parts.shards,
+                feed: feed_of(*sink),
+                port: &parts.ports[*sink],
+                ring: rings[*sink].take(),
+                bell: journal.streams[0].marks.bell().clone(),
+                metrics: metrics.expect("each destination is made once"),
             };
-            relays.push(relay::thread::start(thread, journal.reader, watch).map_err(StartError::Relay)?);
+            couriers.push(post.start(journal.reader, watch)?);
             streams.push(journal.streams);
         }
-        Ok(Some(Self { keeper, relays, streams, first: destinations.sinks }))
+        Ok(Some(Self { keeper, couriers, streams, first: destinations.sinks }))
     }
 
     /// One shard's streams, each with its destination.
@@ -233,15 +264,70 @@ impl Journals {
         (self.first..).zip(streams).collect()
     }
 
-    /// No more is handed to the lanes: call it before they are stopped.
-    pub(super) fn stop_relays(&self) {
-        self.relays.iter().for_each(RelayHandle::stop);
+    /// Nothing more comes into the journals: no more is handed to the lanes, and what is shipped is shipped to the end.
+    /// Call it before the lanes are stopped.
+    pub(super) fn finish(&self) {
+        for courier in &self.couriers {
+            match courier {
+                Courier::Relay(relay) => relay.stop(),
+                #[cfg(feature = "s3")]
+                Courier::Shipping(shipping) => shipping.finish(),
+            }
+        }
     }
 
-    /// The lanes and the shards have ended.
-    pub(super) fn close(self) {
-        self.relays.into_iter().for_each(RelayHandle::join);
+    /// The lanes and the shards have ended. What is shipped may take until `deadline`.
+    pub(super) fn close(self, deadline: Instant) {
+        for courier in self.couriers {
+            match courier {
+                Courier::Relay(relay) => relay.join(),
+                #[cfg(feature = "s3")]
+                Courier::Shipping(shipping) => shipping.join(deadline),
+            }
+        }
         self.keeper.stop();
+    }
+}
+
+/// What a courier needs.
+struct Post<'a> {
+    settings: &'a Settings,
+    sink: usize,
+    shards: u16,
+    feed: &'a FeedLimits,
+    port: &'a Arc<LanePort>,
+    ring: Option<RelayRing>,
+    bell: ConsumerBell,
+    metrics: LaneRecorder,
+}
+
+impl Post<'_> {
+    fn start(self, reader: Reader<OsDisk>, watch: JournalWatch) -> Result<Courier, StartError> {
+        let Self { settings, sink, shards, feed, port, ring, bell, metrics } = self;
+        let name = &settings.sinks[sink].name;
+        let dir = settings.journal.dir.join(name);
+        #[cfg(feature = "s3")]
+        if let SinkKind::S3(options) = &settings.sinks[sink].kind {
+            let accounts_dir = dir.join(crate::shipping::ACCOUNTS);
+            let journal = JournalShape {
+                batch_bytes_max: arena_bytes(feed),
+                batch_records_max: feed.records_max,
+                accounts_dir: &accounts_dir,
+            };
+            let started = crate::shipping::start(name, options, reader, journal, metrics, watch);
+            return started.map(Courier::Shipping).map_err(StartError::Shipping);
+        }
+        let Some((returns, wire)) = ring else { unreachable!("each relayed sink has a ring") };
+        let limits = RelayLimits {
+            owner: shards,
+            batches: relay_batches(settings),
+            arena_bytes: arena_bytes(feed),
+            records_max: feed.records_max,
+            gather_bytes_max: feed.arena_bytes,
+        };
+        let thread =
+            RelayThread { name: name.clone(), limits, port: port.clone(), returns, wire, bell, metrics, dir };
+        relay::thread::start(thread, reader, watch).map(Courier::Relay).map_err(StartError::Relay)
     }
 }
 
@@ -279,14 +365,31 @@ struct JournalWatch {
     reader: Arc<ReaderFigures>,
     keeper: Arc<KeeperFigures>,
     budget: Arc<Budget>,
+    /// Bytes of the file of refused records that the budget knows of.
+    refused_bytes: AtomicU64,
+}
+
+/// Size of a sink's file of refused records: it was counted with everything else when the journal was opened.
+fn refused_bytes(dir: &Path) -> u64 {
+    std::fs::metadata(dir.join(relay::REJECTED)).map_or(0, |metadata| metadata.len())
 }
 
 impl relay::thread::Watch for JournalWatch {
+    fn refused_bytes(&self, bytes: u64) {
+        // Beyond the limit if it must be: what is set aside leaves a segment, and waiting for room would wait for itself.
+        let before = self.refused_bytes.swap(bytes, Ordering::Relaxed);
+        if bytes >= before {
+            self.budget.force(bytes - before);
+        } else {
+            self.budget.give(before - bytes);
+        }
+    }
+
     fn health(&self) -> Health {
         let problem = self.streams.iter().find_map(|stream| match stream.feed.room() {
             Room::Available => None,
             Room::LimitReached => {
-                Some("journal.bytes_max is in use: nothing more is taken until something is delivered")
+                Some("journal.bytes_max is in use: what the last segments can't hold is refused until something is delivered")
             }
             Room::DiskFull => Some("the disk is full"),
             Room::DiskFailed => Some("the disk fails"),
@@ -364,129 +467,29 @@ impl relay::thread::Watch for JournalWatch {
     }
 }
 
-/// Writes a shard's journal where its driver has no asynchronous files: on epoll.
-#[derive(Debug)]
-pub(super) struct WriterThread {
-    stop: Arc<AtomicBool>,
-    port: Arc<LanePort>,
-    thread: std::thread::JoinHandle<()>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::thread::Watch as _;
 
-/// How long a segment that is not there yet is waited for.
-const SEGMENT_PATIENCE: Duration = Duration::from_millis(200);
-
-impl WriterThread {
-    pub(super) fn start(
-        (sink, stream): (usize, ShardStream<File>),
-        shard: u16,
-        port: Arc<LanePort>,
-        returns: Arc<ReturnRing>,
-        records_max: usize,
-    ) -> std::io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, queue) = (stop.clone(), port.clone());
-        let thread = std::thread::Builder::new().name(format!("journal-{shard}")).spawn(move || {
-            queue.queue.attach(std::thread::current());
-            let mut writer = Writer::new(OsDisk, stream.clone(), records_max);
-            let mut group = Vec::new();
-            loop {
-                let last = stopped.load(Ordering::Acquire);
-                group.extend(std::iter::from_fn(|| queue.queue.pop()).map(|sealed| sealed.batch));
-                if group.is_empty() {
-                    if last {
-                        return;
-                    }
-                    std::thread::park();
-                    continue;
-                }
-                let deliveries = commit(&mut writer, &group, &stream);
-                for (batch, delivery) in group.drain(..).zip(deliveries) {
-                    #[allow(clippy::cast_possible_truncation, reason = "sinks are few")]
-                    returns.push(Returned { lane: sink as u16, batch, delivery });
-                }
-                returns.ring();
+    #[test]
+    fn refused_records_count_towards_the_limit_until_somebody_moves_them_away() {
+        let watch = JournalWatch {
+            streams: Vec::new(),
+            reader: Arc::default(),
+            keeper: Arc::default(),
+            budget: Arc::new(Budget::new(100)),
+            refused_bytes: AtomicU64::new(10),
+        };
+        // Counted with everything else at the start.
+        watch.budget.force(10);
+        for bytes in [10, 60, 130, 130, 20, 0] {
+            watch.refused_bytes(bytes);
+            assert_eq!(watch.budget.used_bytes(), bytes);
+            assert_eq!(watch.budget.take(50), bytes <= 50, "nothing else is written beyond the limit");
+            if bytes <= 50 {
+                watch.budget.give(50);
             }
-        })?;
-        Ok(Self { stop, port, thread })
-    }
-
-    /// Its shard has ended.
-    pub(super) fn join(self) {
-        self.stop.store(true, Ordering::Release);
-        self.port.queue.wake();
-        if self.thread.join().is_err() {
-            tracing::error!("a journal's writer panicked");
-        }
-    }
-}
-
-/// Makes a group durable: by one fdatasync, and after a failure once more from the start, in another segment.
-fn commit(
-    writer: &mut Writer<OsDisk>,
-    group: &[millrun_sinks::Batch],
-    stream: &ShardStream<File>,
-) -> Vec<Delivery> {
-    let mut durable = 0;
-    for _ in 0..2 {
-        let attempt = write(writer, &group[durable..], stream);
-        durable += attempt.durable;
-        match attempt.end {
-            Ok(()) => break,
-            Err(AppendError::NoRoom(room)) => {
-                return outcomes(group.len(), durable, no_room(room));
-            }
-            Err(AppendError::Failed(_)) => {}
-        }
-    }
-    outcomes(group.len(), durable, IN_DOUBT)
-}
-
-fn outcomes(all: usize, durable: usize, fault: Fault) -> Vec<Delivery> {
-    (0..all).map(|place| if place < durable { Delivery::All } else { Delivery::None(fault) }).collect()
-}
-
-struct Attempt {
-    /// Batches from the first on that are durable.
-    durable: usize,
-    end: Result<(), AppendError>,
-}
-
-fn write(writer: &mut Writer<OsDisk>, group: &[millrun_sinks::Batch], stream: &ShardStream<File>) -> Attempt {
-    let mut sequences = Vec::with_capacity(group.len());
-    let mut end = Ok(());
-    for batch in group {
-        match append(writer, batch, stream) {
-            Ok(sequence) => sequences.push(sequence),
-            Err(error) => {
-                end = Err(error);
-                break;
-            }
-        }
-    }
-    if !matches!(end, Err(AppendError::Failed(_)))
-        && let Err(error) = writer.sync()
-    {
-        end = Err(error);
-    }
-    let below = writer.durable_below();
-    Attempt { durable: sequences.iter().take_while(|sequence| **sequence < below).count(), end }
-}
-
-/// Appends, and waits a moment for a segment that the keeper is about to make.
-fn append(
-    writer: &mut Writer<OsDisk>,
-    batch: &millrun_sinks::Batch,
-    stream: &ShardStream<File>,
-) -> Result<u64, AppendError> {
-    let until = std::time::Instant::now() + SEGMENT_PATIENCE;
-    loop {
-        match writer.append(batch) {
-            Err(AppendError::NoRoom(_))
-                if stream.feed.room() == Room::Available && std::time::Instant::now() < until =>
-            {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            result => return result,
         }
     }
 }

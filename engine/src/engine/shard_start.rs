@@ -51,7 +51,7 @@ impl ShardStart {
                 sink,
                 standby,
                 ack: route.ack,
-                key: self.settings.sinks[route.sink].key,
+                key: self.settings.sinks[route.sink].key.clone(),
             }
         });
         let shard = Shard::new(ShardParts {

@@ -50,5 +50,7 @@ pub use keeper::Keeper;
 pub use open::{Found, Journal, OpenError, Options, ShardStream, SinkJournal, SinkPlan, open};
 pub use reader::Reader;
 pub use recovery::StreamFound;
-pub use stream::{Abandoned, KeeperWake, ReadySegment, Room, Segment, SegmentFeed, StreamMarks};
+pub use stream::{
+    Abandoned, ConsumerBell, KeeperWake, ReadySegment, Room, Segment, SegmentFeed, StreamMarks,
+};
 pub use writer::{AppendError, Writer};

@@ -14,7 +14,7 @@ use super::keeper::{Keeper, Kept, Shop, StreamKeeper};
 use super::layout;
 use super::reader::Reader;
 use super::recovery::{self, StreamFound};
-use super::stream::{KeeperWake, SegmentFeed, StreamMarks};
+use super::stream::{ConsumerBell, KeeperWake, SegmentFeed, StreamMarks};
 
 /// What each sink's note may take, the old and the new one together.
 const NOTES_BYTES: u64 = 2 * (NOTE_BYTES_MAX as u64 + 16);
@@ -181,13 +181,13 @@ pub fn open<D: Disk>(mut disk: D, options: &Options, seed: u64) -> Result<Journa
         let sink_dir = dir.join(&plan.name);
         budget.force(NOTES_BYTES);
         let mut reader = Reader::new(disk.clone(), &sink_dir, budget.clone(), wake.clone());
-        let mut shards = Vec::new();
+        let (mut shards, bell) = (Vec::new(), ConsumerBell::default());
         let old = old_streams(&mut disk, &sink_dir)
             .map_err(|source| OpenError::Disk { path: sink_dir.clone(), source })?;
         let gone = old.into_iter().filter(|stream| *stream >= plan.shards);
         for stream in (0..plan.shards).chain(gone) {
             budget.force(StreamKeeper::<()>::CURSOR_BYTES);
-            let marks = Arc::new(StreamMarks::default());
+            let marks = Arc::new(StreamMarks::new(bell.clone()));
             let kept = Kept::default();
             let feed = (stream < plan.shards).then(|| Arc::new(SegmentFeed::new(wake.clone())));
             reader.add(stream, marks.clone(), kept.clone());

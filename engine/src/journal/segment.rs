@@ -292,13 +292,20 @@ impl<F: Send + Sync> SegmentFile<F> {
             Ok(bytes) => into[bytes..].fill(0),
             Err(error) if !self.lenient => return Err(error),
             Err(_) => {
-                for (number, page) in into.chunks_mut(PAGE_BYTES).enumerate() {
-                    let at = offset + (number * PAGE_BYTES) as u64;
+                // By the file's pages: what lies behind the broken one is read.
+                let mut done = 0;
+                while done < into.len() {
+                    let at = offset + done as u64;
+                    #[allow(clippy::cast_possible_truncation, reason = "less than a page")]
+                    let in_page = (at % PAGE_BYTES as u64) as usize;
+                    let end = (done + PAGE_BYTES - in_page).min(into.len());
+                    let page = &mut into[done..end];
                     let bytes = read_full(disk, &self.file, at, page).unwrap_or_else(|_| {
                         self.unreadable = true;
                         0
                     });
                     page[bytes..].fill(0);
+                    done = end;
                 }
             }
         }

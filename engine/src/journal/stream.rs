@@ -8,11 +8,12 @@
 //!     └──────────────────── delivered_below ─────────────────┘
 //! ```
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
 use crossbeam_queue::ArrayQueue;
+use millrun_sinks::Wake;
 
 /// Wakes the keeper's thread, once there is one.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +33,51 @@ impl KeeperWake {
     }
 }
 
+/// Wakes whoever delivers from a sink's journal, if it sleeps: a writer that has a consumer awake pays for nothing.
+///
+/// ```text
+///  writer    1 publish durable_below    2 asleep?  ── yes ─▶ wake
+///  consumer  3 asleep = true            4 read durable_below, nothing: sleep
+/// ```
+/// In any order either 4 sees what 1 published, or 2 sees what 3 said: all four are sequentially consistent.
+#[derive(Clone, Debug, Default)]
+pub struct ConsumerBell(Arc<Sleeper>);
+
+#[derive(Debug, Default)]
+struct Sleeper {
+    asleep: AtomicBool,
+    wake: OnceLock<Wake>,
+}
+
+impl ConsumerBell {
+    /// Says how the consumer is woken. Only the first call counts.
+    pub fn attach(&self, wake: Wake) {
+        let _ = self.0.wake.set(wake);
+    }
+
+    /// The consumer is about to look whether there is something to deliver, and sleeps if there is not.
+    pub fn falls_asleep(&self) {
+        self.0.asleep.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// The consumer goes on by itself.
+    pub fn stays_awake(&self) {
+        self.0.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Something became durable.
+    fn ring(&self) {
+        fence(Ordering::SeqCst);
+        if self.0.asleep.load(Ordering::SeqCst)
+            && self.0.asleep.swap(false, Ordering::SeqCst)
+            && let Some(wake) = self.0.wake.get()
+        {
+            wake.wake();
+        }
+    }
+}
+
 /// How far a stream is written and delivered, in sequence numbers.
 #[derive(Debug, Default)]
 pub struct StreamMarks {
@@ -39,9 +85,22 @@ pub struct StreamMarks {
     delivered_below: AtomicU64,
     resumed_at: AtomicU64,
     recovered: AtomicBool,
+    bell: ConsumerBell,
 }
 
 impl StreamMarks {
+    /// Those of a stream whose consumer is woken by `bell`.
+    #[must_use]
+    pub fn new(bell: ConsumerBell) -> Self {
+        Self { bell, ..Self::default() }
+    }
+
+    /// Wakes the consumer of all streams of this stream's sink.
+    #[must_use]
+    pub fn bell(&self) -> &ConsumerBell {
+        &self.bell
+    }
+
     /// What earlier processes left is known: it is all durable and below `next`, and delivered below `delivered`.
     pub fn recovered(&self, next: u64, delivered: u64) {
         self.durable_below.store(next, Ordering::Relaxed);
@@ -77,6 +136,7 @@ impl StreamMarks {
     /// Only by the stream's writer.
     pub(super) fn publish_durable(&self, below: u64) {
         self.durable_below.fetch_max(below, Ordering::Release);
+        self.bell.ring();
     }
 
     /// Only by the stream's reader.
@@ -178,16 +238,47 @@ impl<F> SegmentFeed<F> {
         self.ready.is_empty()
     }
 
-    pub(super) fn offer(&self, ready: ReadySegment<F>) -> Result<(), ReadySegment<F>> {
+    pub(crate) fn offer(&self, ready: ReadySegment<F>) -> Result<(), ReadySegment<F>> {
         self.set_room(Room::Available);
         self.ready.push(ready)
     }
 
-    pub(super) fn next_abandoned(&self) -> Option<Abandoned> {
+    pub(crate) fn next_abandoned(&self) -> Option<Abandoned> {
         self.abandoned.pop()
     }
 
-    pub(super) fn set_room(&self, room: Room) {
+    pub(crate) fn set_room(&self, room: Room) {
         self.room.store(room as u8, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[test]
+    fn a_consumer_is_woken_once_and_only_from_its_sleep() {
+        let (bell, woken) = (ConsumerBell::default(), Arc::new(AtomicUsize::new(0)));
+        let marks = StreamMarks::new(bell.clone());
+        bell.falls_asleep();
+        marks.publish_durable(1);
+        let count = woken.clone();
+        bell.attach(Wake::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        }));
+        for (asleep, expected) in [(false, 0), (true, 1), (false, 1), (true, 2)] {
+            if asleep {
+                bell.falls_asleep();
+            }
+            marks.publish_durable(2);
+            marks.publish_durable(3);
+            assert_eq!(woken.load(Ordering::Relaxed), expected);
+        }
+        bell.falls_asleep();
+        bell.stays_awake();
+        marks.publish_durable(4);
+        assert_eq!(woken.load(Ordering::Relaxed), 2);
     }
 }

@@ -98,6 +98,12 @@ impl<D: Disk> Writer<D> {
         Err(AppendError::Failed(error))
     }
 
+    /// The first number of the current segment, if there is one.
+    #[must_use]
+    pub fn segment(&self) -> Option<u64> {
+        self.appender.segment()
+    }
+
     /// Everything below this number is durable.
     #[must_use]
     pub fn durable_below(&self) -> u64 {

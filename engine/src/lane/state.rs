@@ -303,8 +303,9 @@ impl<S: Sink> Lane<S> {
 /// One attempt's outcome in numbers.
 struct Summary {
     delivered: usize,
-    /// Something failed that was neither the record's own fault nor its neighbour's. A sink that judges records
-    /// works: otherwise one client's oversized events would open the breaker for everybody.
+    /// Something failed that was neither the record's own fault nor its neighbour's. A sink that judges records, or
+    /// asks for less, works: otherwise one client's oversized events, or a key that is too hot for its shard, would open
+    /// the breaker for everybody.
     sink_failed: bool,
 }
 
@@ -317,7 +318,10 @@ impl Summary {
         let mut sink_failed = false;
         let mut fail = |fault: &Fault| {
             sink_failed |= fault.whose != Whose::Client
-                && !matches!(fault.kind, FaultKind::QueueFull | FaultKind::RecordTooLarge);
+                && !matches!(
+                    fault.kind,
+                    FaultKind::QueueFull | FaultKind::RecordTooLarge | FaultKind::Throttled
+                );
         };
         let failed = match delivery {
             Delivery::All => 0,

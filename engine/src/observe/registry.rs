@@ -61,6 +61,10 @@ fn kind_name(kind: &SinkKind) -> &'static str {
         SinkKind::File(_) => "file",
         #[cfg(feature = "kafka")]
         SinkKind::Kafka(_) => "kafka",
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(_) => "kinesis",
+        #[cfg(feature = "s3")]
+        SinkKind::S3(_) => "s3",
     }
 }
 

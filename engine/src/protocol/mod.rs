@@ -49,7 +49,7 @@ pub struct Receipt<'a> {
     /// When the request was complete.
     pub moment: &'a Moment,
     /// Which field is the partitioning key.
-    pub key: RecordKey,
+    pub key: &'a RecordKey,
     /// [`settings::Server::dev_mode`].
     pub dev_mode: bool,
     /// [`settings::Server::trusted_proxies`]; see [`forwarded`].

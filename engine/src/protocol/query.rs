@@ -110,6 +110,19 @@ impl<'a> Parameters<'a> {
     }
 }
 
+/// The value of the parameter that is called `name`, wherever it stands: `None` where the query has none.
+#[must_use]
+pub fn find<'a>(query: &'a [u8], name: &str) -> Option<Value<'a>> {
+    let mut found = None;
+    for pair in query.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        let name_end = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+        if Value::new(&pair[..name_end]).bytes().eq(name.bytes()) {
+            found = Some(Value::new(pair.get(name_end + 1..).unwrap_or_default()));
+        }
+    }
+    found
+}
+
 /// Where in a query a pair stands, as far as it has been read.
 #[derive(Clone, Copy, Default)]
 struct Pair {
@@ -134,7 +147,6 @@ pub struct Value<'a> {
 
 impl<'a> Value<'a> {
     /// The value that is written as `raw` in a query.
-    #[cfg(test)]
     fn new(raw: &'a [u8]) -> Self {
         Self { raw, coded: memchr::memchr2(b'%', b'+', raw).is_some() }
     }

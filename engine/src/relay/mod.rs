@@ -20,5 +20,6 @@ mod rejected;
 pub mod state;
 pub mod thread;
 
+pub(crate) use rejected::REJECTED;
 pub use state::{Relay, RelayLimits};
 pub use thread::{RelayHandle, RelayThread};

@@ -9,6 +9,9 @@ use crate::handoff::{Returned, Sealed};
 /// How long live traffic may hold a relay back.
 pub const PATIENCE: Duration = Duration::from_millis(100);
 
+/// How long a stream that could not be read is left alone.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
 /// A relayed batch has no client that waits; the lane makes its own, longer deadline of it.
 const DEADLINE: Duration = Duration::from_hours(1);
 
@@ -23,6 +26,9 @@ pub struct RelayLimits {
     pub arena_bytes: usize,
     /// Most records of a batch.
     pub records_max: usize,
+    /// Batches of the journal that follow one another travel as one of up to so many bytes: under load a batch has what
+    /// came during one fdatasync, and a sink's answer often takes longer.
+    pub gather_bytes_max: usize,
 }
 
 /// Where a stream stands.
@@ -33,11 +39,14 @@ struct Stream {
     from: u64,
     /// The batch that is in the lane.
     under_way: Option<UnderWay>,
+    /// It could not be read: not tried again before.
+    not_before: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct UnderWay {
     slot: u16,
+    /// Of the last batch of the journal that is in it.
     sequence: u64,
 }
 
@@ -62,6 +71,8 @@ pub struct Relay<S> {
     limits: RelayLimits,
     streams: Vec<Stream>,
     free: Vec<Batch>,
+    /// Takes what may follow a batch, before it is known to fit.
+    ahead: Batch,
     /// Which stream is looked at first, so that none is starved of batches.
     first: usize,
     held_back_since: Option<Instant>,
@@ -77,6 +88,7 @@ impl<S: Source> Relay<S> {
             limits,
             streams: Vec::new(),
             free: (0..limits.batches).rev().map(batch).collect(),
+            ahead: batch(limits.batches),
             first: 0,
             held_back_since: None,
         }
@@ -91,7 +103,7 @@ impl<S: Source> Relay<S> {
     /// when there may be more as soon as a batch is back or live traffic has passed.
     ///
     /// # Errors
-    /// [`SourceError`] when the journal can't be read; what was handed over before stays handed over.
+    /// The first [`SourceError`] of a stream that can't be read. It is tried again a second later; the others go on.
     pub fn turn(
         &mut self,
         now: Instant,
@@ -104,40 +116,78 @@ impl<S: Source> Relay<S> {
         self.held_back_since = None;
         self.notice_streams();
         let count = self.streams.len();
-        let mut more = false;
-        for step in 0..count {
-            let place = (self.first + step) % count;
-            if self.streams[place].under_way.is_some() {
+        let (mut more, mut trouble) = (false, None);
+        let first = self.first;
+        self.first = if count == 0 { 0 } else { (first + 1) % count };
+        for place in (first..count).chain(0..first) {
+            let stream = &self.streams[place];
+            if stream.under_way.is_some() {
                 more = true;
                 continue;
             }
+            if stream.not_before.is_some_and(|at| now < at) {
+                continue;
+            }
             let Some(mut batch) = self.free.pop() else {
+                // Whose turn it was has the first one that comes back.
                 self.first = place;
-                return Ok(true);
+                more = true;
+                break;
             };
-            let stream = &mut self.streams[place];
-            match self.source.read(stream.id, stream.from, &mut batch) {
+            let (id, from) = (stream.id, stream.from);
+            match self.source.read(id, from, &mut batch) {
                 Ok(Some(sequence)) => {
-                    stream.under_way = Some(UnderWay { slot: batch.origin().slot, sequence });
+                    let sequence = self.gather(id, sequence, &mut batch);
+                    let under_way = Some(UnderWay { slot: batch.origin().slot, sequence });
+                    self.streams[place].under_way = under_way;
                     more = true;
                     launch(Sealed { batch, sealed_at: now, deadline: now + DEADLINE, patient: true });
                 }
                 Ok(None) => self.free.push(batch),
                 Err(error) => {
                     self.free.push(batch);
-                    return Err(error);
+                    self.streams[place].not_before = Some(now + ERROR_PAUSE);
+                    trouble.get_or_insert(error);
                 }
             }
         }
-        self.first = if count == 0 { 0 } else { (self.first + 1) % count };
-        Ok(more)
+        trouble.map_or(Ok(more), Err)
+    }
+
+    /// Adds the batches behind `sequence` for as long as they fit; returns the number of the last one. What does not fit
+    /// or can't be read is read again when its turn has come.
+    fn gather(&mut self, id: StreamId, mut sequence: u64, batch: &mut Batch) -> u64 {
+        // One that is half full is not worth reading the next one twice.
+        while batch.used_bytes() <= self.limits.gather_bytes_max / 2 {
+            let Ok(Some(next)) = self.source.read(id, sequence + 1, &mut self.ahead) else { break };
+            let bytes = batch.used_bytes() + self.ahead.used_bytes();
+            if bytes > self.limits.gather_bytes_max.min(batch.capacity_bytes())
+                || batch.len() + self.ahead.len() > self.limits.records_max
+            {
+                break;
+            }
+            for record in self.ahead.records() {
+                let (key, end) = (record.key.len(), record.key.len() + record.value.len());
+                let appended = batch.append_with(|free| {
+                    free[..key].copy_from_slice(record.key);
+                    free[key..end].copy_from_slice(record.value);
+                    Some((key, record.value.len()))
+                });
+                if appended.is_err() {
+                    // It was seen to fit. If not, it is delivered once more, not once less.
+                    return sequence;
+                }
+            }
+            sequence = next;
+        }
+        sequence
     }
 
     fn notice_streams(&mut self) {
         for id in self.source.streams() {
             if self.streams.iter().all(|stream| stream.id != id) {
                 let from = self.source.delivered(id);
-                self.streams.push(Stream { id, from, under_way: None });
+                self.streams.push(Stream { id, from, under_way: None, not_before: None });
             }
         }
     }

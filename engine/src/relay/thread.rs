@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use millrun_sinks::{Gauge, Health, Source};
+use millrun_sinks::{Gauge, Health, Source, Wake};
 
 use super::rejected::Rejected;
 use super::state::{Relay, RelayLimits, Settlement};
 use crate::handoff::{ReturnRing, Returned};
+use crate::journal::ConsumerBell;
 use crate::lane::LanePort;
 use crate::observe::{Allowance, LaneRecorder};
 
-/// How late a relay may notice that a batch became durable.
-const IDLE_PAUSE: Duration = Duration::from_millis(10);
-/// Pause after the journal could not be read, or a refused record not be set aside.
+/// How late a relay that has batches in the lane may notice that one of another stream became durable.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+/// How often it looks whether live traffic has passed.
+const HELD_BACK_PAUSE: Duration = Duration::from_millis(1);
+/// Pause after a refused record could not be set aside.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// How often figures are published.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
@@ -34,6 +37,8 @@ pub struct RelayThread {
     pub returns: Arc<ReturnRing>,
     /// The end of the wire that wakes this thread.
     pub wire: UnixStream,
+    /// Rung by those who write the journal.
+    pub bell: ConsumerBell,
     /// Counters of the journal as a destination.
     pub metrics: LaneRecorder,
     /// The sink's directory in the journal.
@@ -44,6 +49,8 @@ pub struct RelayThread {
 pub trait Watch: Send + 'static {
     /// Whether it takes records.
     fn health(&self) -> Health;
+    /// The file of refused records, which is in the journal's directory, has so many bytes now.
+    fn refused_bytes(&self, bytes: u64);
     /// Its figures.
     fn gauges(&self, publish: &mut dyn FnMut(Gauge));
 }
@@ -52,6 +59,7 @@ pub trait Watch: Send + 'static {
 #[derive(Debug)]
 pub struct RelayHandle {
     asked: Arc<Asked>,
+    returns: Arc<ReturnRing>,
     thread: std::thread::JoinHandle<()>,
 }
 
@@ -65,10 +73,12 @@ impl RelayHandle {
     /// Asks for no more to be handed over. Call it before the lane is stopped.
     pub fn stop(&self) {
         self.asked.stop.store(true, Ordering::Release);
+        self.returns.ring();
     }
 
     /// Waits for its end. Call it when the lane has ended: what is not back by then stays in the journal.
     pub fn join(self) {
+        // One that has batches in the lane looks by itself; one that has none ended when it was stopped.
         self.asked.end.store(true, Ordering::Release);
         if self.thread.join().is_err() {
             tracing::error!("a relay's thread panicked; what it had not delivered is in the journal");
@@ -86,17 +96,18 @@ pub fn start(
     watch: impl Watch,
 ) -> std::io::Result<RelayHandle> {
     let asked = Arc::new(Asked::default());
-    let told = asked.clone();
+    let (told, returns, ring) = (asked.clone(), relay.returns.clone(), relay.returns.clone());
+    relay.bell.attach(Wake::new(move || ring.ring()));
     relay.wire.set_nonblocking(false)?;
     let name = format!("relay-{}", relay.name);
     let thread = std::thread::Builder::new().name(name).spawn(move || run(relay, source, &watch, &told))?;
-    Ok(RelayHandle { asked, thread })
+    Ok(RelayHandle { asked, returns, thread })
 }
 
 fn run(thread: RelayThread, source: impl Source, watch: &impl Watch, asked: &Asked) {
-    let RelayThread { name, limits, port, returns, mut wire, mut metrics, dir } = thread;
+    let RelayThread { name, limits, port, returns, mut wire, bell, mut metrics, dir } = thread;
     let mut relay = Relay::new(source, limits);
-    let mut rejected = Rejected::new(&dir);
+    let rejected = Rejected::new(&dir);
     let mut stuck: Vec<Returned> = Vec::new();
     let (mut publish_at, mut not_before) = (Instant::now(), Instant::now());
     let mut lines = Allowance::new(1, 5);
@@ -104,19 +115,22 @@ fn run(thread: RelayThread, source: impl Source, watch: &impl Watch, asked: &Ask
         let now = Instant::now();
         // Read before the ring: what the lane gave back before it ended is seen below.
         let ends = asked.end.load(Ordering::Acquire);
+        let stopping = asked.stop.load(Ordering::Acquire);
         returns.answer();
         while let Some(returned) = returns.pop() {
             stuck.push(returned);
         }
-        for returned in std::mem::take(&mut stuck) {
-            if let Some(returned) = settle(&mut relay, returned, &mut rejected, &mut metrics, &mut lines) {
-                not_before = now + ERROR_PAUSE;
-                stuck.push(returned);
+        if now >= not_before || ends {
+            for returned in std::mem::take(&mut stuck) {
+                if let Some(returned) = settle(&mut relay, returned, &rejected, &mut metrics, &mut lines) {
+                    not_before = now + ERROR_PAUSE;
+                    stuck.push(returned);
+                }
             }
         }
-        let stopping = asked.stop.load(Ordering::Acquire);
         let mut more = false;
         if !stopping && now >= not_before {
+            bell.falls_asleep();
             let live = !port.queue.is_empty();
             let turn = relay.turn(now, live, &mut |sealed| {
                 metrics.submitted(sealed.batch.len() as u64);
@@ -125,7 +139,6 @@ fn run(thread: RelayThread, source: impl Source, watch: &impl Watch, asked: &Ask
             match turn {
                 Ok(again) => more = again,
                 Err(error) => {
-                    not_before = now + ERROR_PAUSE;
                     if let Some(suppressed) = lines.admit(now) {
                         tracing::error!(sink = name, %error, suppressed, "the journal can't be read; trying again");
                     }
@@ -134,13 +147,22 @@ fn run(thread: RelayThread, source: impl Source, watch: &impl Watch, asked: &Ask
         }
         if now >= publish_at {
             publish_at = now + PUBLISH_EVERY;
+            watch.refused_bytes(rejected.bytes());
             metrics.depth(0, relay.under_way() as u64);
             metrics.publish(watch.health(), |publish| watch.gauges(publish));
         }
         if stopping && (relay.under_way() == 0 || ends) {
             return;
         }
-        let pause = if more && relay.under_way() == 0 { Duration::from_millis(1) } else { IDLE_PAUSE };
+        let busy = more || relay.under_way() > 0;
+        if busy {
+            bell.stays_awake();
+        }
+        let pause = match (more, relay.under_way()) {
+            (true, 0) => HELD_BACK_PAUSE,
+            (_, 1..) => BUSY_PAUSE,
+            (false, 0) => publish_at.saturating_duration_since(now).max(HELD_BACK_PAUSE),
+        };
         sleep(&mut wire, pause);
     }
 }
@@ -156,7 +178,7 @@ fn sleep(wire: &mut UnixStream, pause: Duration) {
 fn settle<S: Source>(
     relay: &mut Relay<S>,
     returned: Returned,
-    rejected: &mut Rejected,
+    rejected: &Rejected,
     metrics: &mut LaneRecorder,
     lines: &mut Allowance,
 ) -> Option<Returned> {

@@ -11,12 +11,13 @@
 //! error the segment is left for good and the group is written again elsewhere, once. What can't be written is
 //! answered 503.
 
+use std::collections::VecDeque;
 use std::fs::File as StdFile;
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millrun_sinks::{Batch, Delivery, Fate, Fault, FaultKind, Retry, Whose};
 use monoio::buf::IoBuf;
@@ -25,11 +26,15 @@ use monoio::fs::File;
 use super::state::Shard;
 use crate::handoff::{Returned, Sealed};
 use crate::journal::{Appender, Room, ShardStream};
+use crate::observe::Allowance;
 
 /// A segment that is not there yet is made by the keeper in about this time.
 const SEGMENT_PAUSE: Duration = Duration::from_millis(1);
 /// And waited for at most this long, in pauses.
 const SEGMENT_PAUSES_MAX: u32 = 200;
+
+/// Segments in which a group is tried.
+pub(crate) const TRIES: u32 = 2;
 
 /// No segment is to be had: nothing was written.
 pub(crate) fn no_room(room: Room) -> Fault {
@@ -46,22 +51,17 @@ pub(crate) const IN_DOUBT: Fault =
 
 /// Writes what comes into the journal `sink` (an index among the shard's destinations) until the runtime ends.
 pub(super) async fn write(shard: Rc<Shard>, sink: usize, stream: ShardStream<StdFile>) {
-    let batches = usize::from(shard.settings.batch.slots());
-    let mut writer = Writer {
-        appender: Appender::new(stream.marks.clone(), batches, shard.settings.batch.records_max),
-        stream,
-        file: None,
-    };
-    let mut group = Vec::with_capacity(batches);
+    let batch = &shard.settings.batch;
+    let mut writer = Writer::new(stream, usize::from(batch.slots()), batch.records_max);
     loop {
         std::future::poll_fn(|cx| shard.journal_bell(sink).poll(cx.waker())).await;
         loop {
-            group.extend(std::iter::from_fn(|| shard.lanes[sink].queue.pop()));
-            if group.is_empty() {
+            writer.waiting.extend(std::iter::from_fn(|| shard.lanes[sink].queue.pop()));
+            if writer.waiting.is_empty() {
                 break;
             }
             writer
-                .commit(&mut group, &mut |batch, delivery| {
+                .commit(&mut |batch, delivery| {
                     #[allow(clippy::cast_possible_truncation, reason = "sinks are few")]
                     shard.take_home(Returned { lane: sink as u16, batch, delivery });
                 })
@@ -71,10 +71,16 @@ pub(super) async fn write(shard: Rc<Shard>, sink: usize, stream: ShardStream<Std
     }
 }
 
+/// One stream's writer. It allocates nothing once it has seen its largest group.
 struct Writer {
     appender: Appender,
     stream: ShardStream<StdFile>,
     file: Option<File>,
+    /// Not written yet, in order.
+    waiting: VecDeque<Sealed>,
+    /// Written and not fsynced, in order.
+    written: Vec<Written>,
+    lines: Allowance,
 }
 
 /// Written and not fsynced.
@@ -84,102 +90,72 @@ struct Written {
 }
 
 impl Writer {
-    /// Makes a group durable, batch by batch in order, and says of each what became of it.
-    async fn commit(&mut self, group: &mut Vec<Sealed>, settle: &mut impl FnMut(Batch, Delivery)) {
-        let mut written: Vec<Written> = Vec::with_capacity(group.len());
-        let mut tries_left = 2;
-        let mut rest = std::mem::take(group);
-        while tries_left > 0 {
-            let failed = self.write_all(&mut rest, &mut written, settle).await.is_err()
-                || self.fsync(&mut written, settle).await.is_err();
-            if !failed {
-                // No segment was to be had for what is left.
-                let fault = no_room(self.stream.feed.room());
-                rest.drain(..).for_each(|sealed| settle(sealed.batch, Delivery::None(fault)));
-                break;
-            }
-            tries_left -= 1;
-            self.file = None;
-            if let Some(abandoned) = self.appender.failed() {
-                self.stream.feed.abandon(abandoned);
-            }
-            // What was written is written again, in front of what was not yet.
-            let again: Vec<_> =
-                written.drain(..).map(|written| written.sealed).chain(rest.drain(..)).collect();
-            rest = again;
+    fn new(stream: ShardStream<StdFile>, batches: usize, records_max: usize) -> Self {
+        Self {
+            appender: Appender::new(stream.marks.clone(), batches, records_max),
+            stream,
+            file: None,
+            waiting: VecDeque::with_capacity(batches),
+            written: Vec::with_capacity(batches),
+            lines: Allowance::new(1, 5),
         }
-        rest.drain(..).for_each(|sealed| settle(sealed.batch, Delivery::None(IN_DOUBT)));
-        *group = rest;
     }
 
-    /// Writes batches until `rest` is empty or there is no segment for the next one.
-    async fn write_all(
-        &mut self,
-        rest: &mut Vec<Sealed>,
-        written: &mut Vec<Written>,
-        settle: &mut impl FnMut(Batch, Delivery),
-    ) -> std::io::Result<()> {
-        let mut queue = std::mem::take(rest).into_iter();
-        let mut result = Ok(());
-        for sealed in queue.by_ref() {
-            match self.write_one(sealed, written, settle).await {
-                Ok(None) => {}
-                Ok(Some(no_segment)) => {
-                    rest.push(no_segment);
-                    break;
-                }
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            }
+    /// Makes everything that waits durable, batch by batch in order, and says of each what became of it.
+    async fn commit(&mut self, settle: &mut impl FnMut(Batch, Delivery)) {
+        let mut failed = false;
+        for _ in 0..TRIES {
+            let written = match self.write_waiting(settle).await {
+                Ok(()) => self.fsync(settle).await,
+                error => error,
+            };
+            let Err(error) = written else { break };
+            failed = true;
+            self.leave_segment(&error).await;
         }
-        rest.extend(queue);
-        result
+        // What still waits has no segment, or failed too often. After a failure nobody knows what a restart will find.
+        let fault = if failed { IN_DOUBT } else { no_room(self.stream.feed.room()) };
+        self.waiting.drain(..).for_each(|sealed| settle(sealed.batch, Delivery::None(fault)));
     }
 
-    /// Writes one batch; gives it back when there is no segment for it.
-    async fn write_one(
-        &mut self,
-        sealed: Sealed,
-        written: &mut Vec<Written>,
-        settle: &mut impl FnMut(Batch, Delivery),
-    ) -> std::io::Result<Option<Sealed>> {
-        let placement = if let Ok(placement) = self.appender.place(&sealed.batch) {
-            placement
-        } else {
-            if let Err(error) = self.fsync(written, settle).await {
-                written.push(Written { sealed, sequence: u64::MAX });
-                return Err(error);
-            }
-            if !self.next_segment().await {
-                return Ok(Some(sealed));
-            }
-            let Ok(placement) = self.appender.place(&sealed.batch) else { return Ok(Some(sealed)) };
-            placement
-        };
-        let Some(file) = &self.file else { return Ok(Some(sealed)) };
-        let (sequence, offset, arena_offset) =
-            (placement.sequence, placement.offset, placement.arena_offset());
-        let Sealed { batch, sealed_at, deadline, patient } = sealed;
-        let head = file.write_all_at(placement.head, offset);
-        let arena = file.write_all_at(Arena(batch), arena_offset);
-        let ((head_result, head), (arena_result, Arena(batch))) = both(head, arena).await;
-        self.appender.give_back(head);
-        written.push(Written { sealed: Sealed { batch, sealed_at, deadline, patient }, sequence });
-        head_result.and(arena_result).map(|()| None)
+    /// Writes what waits, until nothing does or there is no segment for the next batch.
+    async fn write_waiting(&mut self, settle: &mut impl FnMut(Batch, Delivery)) -> std::io::Result<()> {
+        while let Some(next) = self.waiting.front() {
+            let placement = if let Ok(placement) = self.appender.place(&next.batch) {
+                placement
+            } else {
+                self.fsync(settle).await?;
+                if !self.next_segment().await {
+                    return Ok(());
+                }
+                let Some(Ok(placement)) = self.waiting.front().map(|next| self.appender.place(&next.batch))
+                else {
+                    return Ok(());
+                };
+                placement
+            };
+            let (Some(sealed), Some(file)) = (self.waiting.pop_front(), &self.file) else {
+                unreachable!("a batch was placed in an open segment")
+            };
+            let (sequence, offset, arena_offset) =
+                (placement.sequence, placement.offset, placement.arena_offset());
+            let Sealed { batch, sealed_at, deadline, patient } = sealed;
+            let head = file.write_all_at(placement.head, offset);
+            let arena = file.write_all_at(Arena(batch), arena_offset);
+            let ((head_result, head), (arena_result, Arena(batch))) = both(head, arena).await;
+            self.appender.give_back(head);
+            self.written.push(Written { sealed: Sealed { batch, sealed_at, deadline, patient }, sequence });
+            head_result.and(arena_result)?;
+        }
+        Ok(())
     }
 
     /// Makes durable what was written, and settles it.
-    async fn fsync(
-        &mut self,
-        written: &mut Vec<Written>,
-        settle: &mut impl FnMut(Batch, Delivery),
-    ) -> std::io::Result<()> {
-        let (Some(last), Some(file)) = (written.last(), &self.file) else { return Ok(()) };
+    async fn fsync(&mut self, settle: &mut impl FnMut(Batch, Delivery)) -> std::io::Result<()> {
+        let (Some(last), Some(file)) = (self.written.last(), &self.file) else { return Ok(()) };
         file.sync_data().await?;
         let below = self.appender.durable(last.sequence);
-        for Written { sealed, sequence } in written.drain(..) {
+        for Written { sealed, sequence } in self.written.drain(..) {
             debug_assert!(sequence < below);
             settle(sealed.batch, Delivery::All);
         }
@@ -190,8 +166,13 @@ impl Writer {
     async fn next_segment(&mut self) -> bool {
         for _ in 0..SEGMENT_PAUSES_MAX {
             if let Some(ready) = self.stream.feed.take() {
-                self.file = File::from_std(ready.file).ok();
-                return self.file.is_some() && self.appender.begin(ready.segment).is_ok();
+                let Ok(file) = File::from_std(ready.file) else { return false };
+                self.close().await;
+                let Ok(()) = self.appender.begin(ready.segment) else {
+                    unreachable!("the segment before is durable or failed")
+                };
+                self.file = Some(file);
+                return true;
             }
             if self.stream.feed.room() != Room::Available {
                 return false;
@@ -200,6 +181,41 @@ impl Writer {
         }
         false
     }
+
+    /// A write or fsync failed: nothing in the segment that is not durable is trusted. What was written waits again, in
+    /// front of what was not yet.
+    async fn leave_segment(&mut self, error: &std::io::Error) {
+        if let Some(suppressed) = self.lines.admit(Instant::now()) {
+            log_failure(error, self.appender.segment(), suppressed);
+        }
+        if let Some(abandoned) = self.appender.failed() {
+            self.stream.feed.abandon(abandoned);
+        }
+        for written in self.written.drain(..).rev() {
+            self.waiting.push_front(written.sealed);
+        }
+        self.close().await;
+    }
+
+    /// Closes the file and waits for it. The driver cancels a close that nobody waits for, and on a file system that
+    /// closes in the background (overlay, NFS, FUSE) the descriptor and the segment's bytes stay taken then.
+    async fn close(&mut self) {
+        if let Some(file) = self.file.take() {
+            // Everything in it is durable or void: an error has nothing to tell.
+            let _ = file.close().await;
+        }
+    }
+}
+
+/// Says which segment was left, and why.
+pub(crate) fn log_failure(error: &std::io::Error, segment: Option<u64>, suppressed: u64) {
+    let segment = segment.map_or_else(|| "none".to_owned(), |first| format!("{first:016x}"));
+    tracing::error!(
+        %error,
+        segment,
+        suppressed,
+        "the journal's disk failed: the segment is left, its batches are written again in another or answered 503"
+    );
 }
 
 /// A batch's arena, as the ring writes it.
@@ -240,3 +256,6 @@ async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (
         _ => unreachable!("both are done"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -228,11 +228,13 @@ impl Shard {
         let receipt = Receipt {
             rid: &rid,
             moment: &moment,
-            key: *key,
+            key,
             dev_mode: self.settings.server.dev_mode,
             trusted_proxies: self.settings.server.trusted_proxies,
         };
-        let wanted = *ack != Acknowledgement::Accepted;
+        // What is in memory is tried until the sink has it. A journal may be full, so its word is waited for.
+        let spilled = sink >= self.settings.sinks.len();
+        let wanted = *ack != Acknowledgement::Accepted || spilled;
         let ticket = self.append(*protocol, &request, &receipt, (route, sink), wanted, now)?;
         Ok(Taken { rid, ticket })
     }

@@ -150,7 +150,7 @@ pub(crate) fn with_record(
         peer: b"10.0.0.7",
         body: black_box(body),
     };
-    let receipt = Receipt { rid, moment, key: RecordKey::None, dev_mode: false, trusted_proxies: 1 };
+    let receipt = Receipt { rid, moment, key: &RecordKey::None, dev_mode: false, trusted_proxies: 1 };
     let taken = Clickstream.records(&request, &receipt, &mut |record| {
         each(record);
         Ok(())

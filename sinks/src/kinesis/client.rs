@@ -13,15 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
 use aws_sdk_kinesis::Client as Sdk;
-use aws_sdk_kinesis::config::retry::RetryConfig;
-use aws_sdk_kinesis::config::{Credentials as SdkCredentials, StalledStreamProtectionConfig};
-use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::put_records::PutRecordsOutput;
 use aws_sdk_kinesis::types::{PutRecordsResultEntry, Shard as SdkShard, ShardFilter, ShardFilterType};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -29,6 +23,7 @@ use super::call::{Answer, Said, Work};
 use super::fault::Failure;
 use super::options::Options;
 use super::shard_map::Shard;
+use crate::aws::sdk;
 use crate::{FaultKind, Wake};
 
 /// After a call was refused for its credentials they are looked up anew, at most this often.
@@ -57,7 +52,7 @@ impl Outbox {
 impl Client {
     /// Starts the thread. Nothing is connected before the first work.
     pub(super) fn open(options: &Options, wake: Wake) -> std::io::Result<Self> {
-        let runtime = runtime()?;
+        let runtime = sdk::runtime()?;
         let (work, inbox) = unbounded_channel();
         let outbox = Arc::new(Outbox { answers: Mutex::default(), wake });
         let (options, answers) = (options.clone(), Arc::clone(&outbox));
@@ -81,10 +76,6 @@ impl Client {
     pub(super) fn take(&self, answers: &mut Vec<Answer>) {
         answers.append(&mut self.outbox.answers.lock().unwrap_or_else(PoisonError::into_inner));
     }
-}
-
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 fn unanswered(work: &Work, text: &str) -> Answer {
@@ -150,29 +141,8 @@ impl Drop for Debt<'_> {
 }
 
 async fn load(options: &Options) -> Sdk {
-    let timeouts = TimeoutConfig::builder()
-        .operation_timeout(options.call_timeout)
-        .connect_timeout(options.call_timeout.min(Duration::from_secs(3)))
-        .build();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .retry_config(RetryConfig::disabled())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .timeout_config(timeouts);
-    if let Some(region) = &options.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    if let Some(endpoint) = &options.endpoint {
-        loader = loader.endpoint_url(endpoint);
-    }
-    if let Some(given) = &options.credentials {
-        let mut credentials = SdkCredentials::builder()
-            .access_key_id(&given.access_key_id)
-            .secret_access_key(&given.secret_access_key)
-            .provider_name("configuration");
-        credentials.set_session_token(given.session_token.clone());
-        loader = loader.credentials_provider(credentials.build());
-    }
-    Sdk::new(&loader.load().await)
+    let (region, endpoint) = (options.region.as_deref(), options.endpoint.as_deref());
+    Sdk::new(&sdk::load(region, endpoint, options.credentials.as_ref(), options.call_timeout).await)
 }
 
 /// The stream's name and its ARN: the API wants one of them.
@@ -200,7 +170,7 @@ async fn put(sdk: &Sdk, stream: &str, body: Vec<u8>) -> Result<Vec<Said>, Failur
         .await;
     match sent {
         Ok(PutRecordsOutput { records, .. }) => Ok(records.into_iter().map(said).collect()),
-        Err(error) => Err(failure(&error)),
+        Err(error) => Err(sdk::failure(&error)),
     }
 }
 
@@ -223,7 +193,7 @@ async fn list_shards(sdk: &Sdk, stream: &str) -> Result<Vec<Shard>, Failure> {
             let (name, arn) = name_or_arn(stream);
             ask = ask.set_stream_name(name).set_stream_arn(arn).shard_filter(filter.clone());
         }
-        let page = ask.set_next_token(token).send().await.map_err(|error| failure(&error))?;
+        let page = ask.set_next_token(token).send().await.map_err(|error| sdk::failure(&error))?;
         for shard in page.shards() {
             shards.extend(open_shard(shard));
         }
@@ -243,34 +213,6 @@ fn open_shard(shard: &SdkShard) -> Option<Shard> {
     let first = range.starting_hash_key().parse().ok()?;
     let last = range.ending_hash_key().parse().ok()?;
     Some(Shard { id: shard.shard_id().into(), first, last })
-}
-
-fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(
-    error: &SdkError<E, HttpResponse>,
-) -> Failure {
-    let text = DisplayErrorContext(error).to_string();
-    match error {
-        SdkError::ServiceError(answer) => Failure::Service {
-            status: answer.raw().status().as_u16(),
-            code: error.code().unwrap_or_default().to_owned(),
-            message: error.message().unwrap_or_default().to_owned(),
-        },
-        SdkError::ResponseError(answer) if !answer.raw().status().is_success() => {
-            Failure::Service { status: answer.raw().status().as_u16(), code: String::new(), message: text }
-        }
-        SdkError::TimeoutError(_) => Failure::TimedOut(text),
-        SdkError::ConstructionFailure(_) => Failure::NotSent(text),
-        SdkError::DispatchFailure(dispatch) => match dispatch {
-            // The words of the HTTP client for the time before there is a connection.
-            _ if text.contains("client error (Connect)") || text.contains("HTTP connect timeout") => {
-                Failure::NotConnected(text)
-            }
-            _ if text.contains("redential") || text.contains("identity") => Failure::NotSent(text),
-            timeout if timeout.is_timeout() => Failure::TimedOut(text),
-            _ => Failure::Broken(text),
-        },
-        _ => Failure::Broken(text),
-    }
 }
 
 /// What `check` asks for.
@@ -297,13 +239,13 @@ pub(super) fn describe(
     options: &Options,
     timeout: Duration,
 ) -> Result<(Description, Result<Vec<Shard>, Failure>), Failure> {
-    let runtime = runtime().map_err(|error| Failure::NotSent(error.to_string()))?;
+    let runtime = sdk::runtime().map_err(|error| Failure::NotSent(error.to_string()))?;
     let options = Options { call_timeout: options.call_timeout.min(timeout), ..options.clone() };
     let asked = runtime.block_on(async {
         let sdk = load(&options).await;
         let (name, arn) = name_or_arn(&options.stream);
         let summary = sdk.describe_stream_summary().set_stream_name(name).set_stream_arn(arn).send().await;
-        let summary = summary.map_err(|error| failure(&error))?;
+        let summary = summary.map_err(|error| sdk::failure(&error))?;
         let Some(found) = summary.stream_description_summary else {
             return Err(Failure::Broken("the answer describes no stream".to_owned()));
         };

@@ -4,44 +4,10 @@
 //! (a timeout, an internal failure) is tried again as well, since Kinesis has no way to ask: so a record can be stored
 //! twice, and is never lost. That is Kinesis' own contract towards its producers (at least once).
 
+pub(super) use crate::aws::Failure;
 use crate::{Fate, Fault, FaultKind, Retry, Whose};
 
-/// Why a call brought no answer about its records.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The service answered an error for the call as a whole.
-    Service {
-        /// HTTP status.
-        status: u16,
-        /// Error code, such as `ResourceNotFoundException`; empty where there is none.
-        code: String,
-        /// For people.
-        message: String,
-    },
-    /// No answer in time.
-    TimedOut(String),
-    /// The connection could not be made.
-    NotConnected(String),
-    /// The connection broke, or the answer can't be read.
-    Broken(String),
-    /// Nothing was sent: no credentials, no region.
-    NotSent(String),
-}
-
 impl Failure {
-    /// For people, one line.
-    pub(super) fn text(&self) -> String {
-        match self {
-            Self::Service { status, code, message } => {
-                let skew = if is_clock(code, message) { " (this host's clock is wrong)" } else { "" };
-                format!("{status} {code}: {message}{skew}")
-            }
-            Self::TimedOut(text) | Self::NotConnected(text) | Self::Broken(text) | Self::NotSent(text) => {
-                text.clone()
-            }
-        }
-    }
-
     /// Whether the call was refused for what is in it: its size, or one of its records. Then others can do without
     /// the one, and it has to be found.
     pub(super) fn is_about_content(&self) -> bool {
@@ -71,13 +37,6 @@ impl Failure {
             Self::NotSent(_) => fault(FaultKind::Unauthenticated, Whose::Operator, Fate::NotStored),
         }
     }
-}
-
-/// A clock that is too far from AWS's makes every signature invalid.
-fn is_clock(code: &str, message: &str) -> bool {
-    matches!(code, "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture")
-        || message.contains("Signature expired")
-        || message.contains("Signature not yet current")
 }
 
 const fn fault(kind: FaultKind, whose: Whose, fate: Fate) -> Fault {

@@ -73,8 +73,9 @@ mod watch;
 
 use crate::{OpenError, Wake};
 
+pub use crate::Credentials;
 pub use check::check;
-pub use options::{Compression, Credentials, Options, Rate, Spread};
+pub use options::{Compression, Options, Rate, Spread};
 pub use sink::KinesisSink;
 
 /// All that [`open`] would refuse; nothing is opened.

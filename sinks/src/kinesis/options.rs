@@ -1,11 +1,10 @@
 //! What an operator can say about a `kinesis` sink, and what of it can't work.
-//!
-//! Secrets live here, so nothing in this file prints one: [`Credentials`] hides them from `Debug`.
 
 use std::time::Duration;
 
 use super::limits::{CALL_BYTES_MAX, CALL_RECORDS_MAX, RECORD_BYTES_DEFAULT, RECORD_BYTES_MAX};
 use crate::OpenError;
+use crate::aws::Credentials;
 
 /// How records without a key of their own find their shard. (Records with a key always go by its hash.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,23 +31,6 @@ pub enum Compression {
         /// Level.
         level: i32,
     },
-}
-
-/// Keys that stand in the configuration instead of the SDK's usual places.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// Access key id.
-    pub access_key_id: String,
-    /// Secret access key; never printed.
-    pub secret_access_key: String,
-    /// Session token of temporary credentials; never printed.
-    pub session_token: Option<String>,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
-    }
 }
 
 /// What `check` compares the stream's capacity with.
@@ -201,7 +183,7 @@ pub(super) fn problems(options: &Options) -> Vec<OpenError> {
     );
     refuse(
         options.linger > Duration::from_secs(10),
-        "linger_ms",
+        "call_linger_ms",
         options.linger.as_millis().to_string(),
         "requests wait while their records linger: 10000 at most",
     );

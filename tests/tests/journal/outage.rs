@@ -18,7 +18,9 @@ use super::{engine_options, post_until, topic, wait_until_delivered, with_kafka,
 on_both_drivers!(
     an_outage_spills_into_the_journal,
     an_outage_falls_back_to_another_sink,
-    a_full_disk_refuses_and_recovers
+    a_full_disk_refuses_and_recovers,
+    accepted_records_are_answered_by_the_journal_they_are_spilled_into,
+    the_least_batches_are_enough_for_every_stream
 );
 
 const RECOVERY: Duration = Duration::from_mins(1);
@@ -115,4 +117,45 @@ fn a_full_disk_refuses_and_recovers(driver: Driver) {
     for body in stored {
         assert!(found.contains(body.as_str()), "{} was answered 200", &body[..body.len().min(20)]);
     }
+}
+
+/// A sink that nobody answers for.
+fn nowhere(options: support::EngineOptions) -> support::EngineOptions {
+    options.section("sink.events", "kind = \"kafka\"\nbrokers = \"127.0.0.1:9\"\ntopic = \"nowhere\"")
+}
+
+fn accepted_records_are_answered_by_the_journal_they_are_spilled_into(driver: Driver) {
+    let journal = tempfile::tempdir().unwrap();
+    let options = with_route(nowhere(engine_options(driver, journal.path())), "accepted")
+        .section("sink.events", "outage = \"journal\"")
+        .section("journal", "bytes_max = 33554432")
+        .section("ack", "deadline_ms = 1000\nbreaker_open_ms = 600000");
+    let engine = Engine::start(&options);
+    let large = "x".repeat(500_000);
+    poll_until("the journal to be full", PATIENCE, || {
+        let response = engine.exchange(&Request::post("/collect", large.as_str()));
+        let used = engine.metrics().get("millrun_journal_used_bytes{sink=\"journal/events\"}").copied()?;
+        (response.status == 503 && used > 16e6).then_some(())
+    });
+    let metrics = engine.metrics();
+    let lost: Vec<_> =
+        metrics.iter().filter(|(name, _)| name.starts_with("millrun_lost_after_answer")).collect();
+    assert!(!lost.is_empty() && lost.iter().all(|(_, records)| **records == 0.0), "{lost:?}");
+}
+
+/// The relay never has more batches under way than the lane has accounts for.
+fn the_least_batches_are_enough_for_every_stream(driver: Driver) {
+    let journal = tempfile::tempdir().unwrap();
+    let options = with_route(nowhere(engine_options(driver, journal.path())), "journaled")
+        .section("server", "shards = 6")
+        .limits("body_memory_bytes = 16777216")
+        .section("batch", "count = 2\nlarge_count = 0");
+    let engine = Engine::start(&options);
+    let behind = "millrun_journal_streams_behind{sink=\"journal/events\"}";
+    poll_until("records in most streams", PATIENCE, || {
+        let status = engine.exchange(&Request::post("/collect", "one")).status;
+        assert_eq!(status, 200);
+        (*engine.metrics().get(behind)? >= 5.0).then_some(())
+    });
+    assert_eq!(engine.exchange(&Request::post("/collect", "still there")).status, 200);
 }

@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use millrun_sinks::file::Compression;
 
+use super::key;
 use crate::config::origins;
 use crate::config::reader::is_secret;
 use crate::config::settings::{
-    Acknowledgement, AllowedOrigin, Driver, Limits, LogFormat, Outage, Protocol, RecordKey, Settings, Sink,
-    SinkKind,
+    Acknowledgement, AllowedOrigin, Driver, Limits, LogFormat, Outage, Protocol, Settings, Sink, SinkKind,
 };
+
+#[cfg(feature = "kinesis")]
+mod kinesis;
+#[cfg(feature = "s3")]
+mod s3;
 
 /// TOML being written.
 #[derive(Default)]
@@ -148,12 +153,6 @@ fn rest(page: &mut Page, settings: &Settings) {
 
 fn sink(page: &mut Page, sink: &Sink, all: &[Sink]) {
     page.section(&format!("sink.{}", sink.name));
-    let key = match sink.key {
-        RecordKey::None => "none",
-        RecordKey::AppId => "appId",
-        RecordKey::Ip => "ip",
-        RecordKey::Rid => "rid",
-    };
     match &sink.kind {
         SinkKind::Null(_) => page.text("kind", "null"),
         SinkKind::File(options) => {
@@ -171,8 +170,14 @@ fn sink(page: &mut Page, sink: &Sink, all: &[Sink]) {
         }
         #[cfg(feature = "kafka")]
         SinkKind::Kafka(options) => kafka(page, options),
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(options) => kinesis::write(page, options, &sink.key),
+        #[cfg(feature = "s3")]
+        SinkKind::S3(options) => s3::write(page, options),
     }
-    page.text("key", key);
+    if calls_it_key(&sink.kind) {
+        page.text("key", key::text(&sink.key, &key::KEYS));
+    }
     page.ms("linger_ms", sink.linger);
     match sink.outage {
         Outage::Reject => page.text("outage", "reject"),
@@ -185,6 +190,25 @@ fn sink(page: &mut Page, sink: &Sink, all: &[Sink]) {
     #[cfg(feature = "kafka")]
     if let SinkKind::Kafka(options) = &sink.kind {
         kafka_tables(page, &sink.name, options);
+    }
+    #[cfg(feature = "kinesis")]
+    if let SinkKind::Kinesis(options) = &sink.kind {
+        kinesis::tables(page, &sink.name, options);
+    }
+    #[cfg(feature = "s3")]
+    if let SinkKind::S3(options) = &sink.kind {
+        s3::tables(page, &sink.name, options);
+    }
+}
+
+/// Kinesis has a word of its own.
+fn calls_it_key(kind: &SinkKind) -> bool {
+    match kind {
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(_) => false,
+        #[cfg(feature = "s3")]
+        SinkKind::S3(_) => false,
+        _ => true,
     }
 }
 

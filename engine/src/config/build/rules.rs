@@ -49,6 +49,10 @@ fn record_bytes_max(settings: &Settings, sink: usize) -> usize {
         SinkKind::Null(_) | SinkKind::File(_) => limit,
         #[cfg(feature = "kafka")]
         SinkKind::Kafka(options) => limit.min(options.record_bytes_max),
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis(options) => limit.min(options.record_bytes_max),
+        #[cfg(feature = "s3")]
+        SinkKind::S3(_) => limit,
     }
 }
 

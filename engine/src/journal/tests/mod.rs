@@ -7,6 +7,7 @@ mod harness;
 mod real;
 mod sim;
 mod space;
+mod unreadable;
 
 use std::path::PathBuf;
 

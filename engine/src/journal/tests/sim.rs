@@ -90,6 +90,8 @@ struct World {
     planned: BTreeMap<u64, Trouble>,
     /// Bytes that the file system has.
     space_bytes: usize,
+    /// Bytes of files that can't be read any more.
+    unreadable: Vec<(usize, Range<usize>)>,
     /// Everything that writes fails like this.
     lasting: Option<i32>,
     locked: bool,
@@ -137,6 +139,7 @@ impl SimDisk {
             operations: 0,
             planned: BTreeMap::new(),
             space_bytes: usize::MAX,
+            unreadable: Vec::new(),
             lasting: None,
             locked: false,
             off: false,
@@ -229,6 +232,13 @@ impl SimDisk {
         let result = change(&mut world.nodes[node].now);
         world.nodes[node].kept = world.nodes[node].now.clone();
         result
+    }
+
+    /// Reads of these bytes of a file fail from now on, whatever its name will be.
+    pub fn break_sectors(&self, path: &Path, bytes: Range<usize>) {
+        let mut world = self.world();
+        let Some(Place::File(node)) = world.now.get(path).copied() else { panic!("no {}", path.display()) };
+        world.unreadable.push((node, bytes));
     }
 
     /// Puts a file there as if it had always been, or takes it away.

@@ -238,6 +238,16 @@ fn records_that_no_sink_would_take_do_not_open_the_gate() {
 }
 
 #[test]
+fn a_sink_that_asks_for_less_is_not_down() {
+    let sink = Scripted::new(|_, _: &Submission| Delivery::None(AGAIN));
+    let (mut lane, gate, now) = (Lane::new(sink, limits()), Gate::new(100), Instant::now());
+    lane.accept(sealed(0, &[b"hot"], now, now + MS(1000)), now, &mut Counted::default());
+    let (returned, ..) = run(&mut lane, &gate, now, now + MS(2000));
+    assert_eq!(returned[0].delivery, Delivery::None(AGAIN));
+    assert!(lane.sink.attempts > 3 && !gate.is_open(), "records for other shards are let through");
+}
+
+#[test]
 fn what_the_sink_does_not_take_waits_in_order() {
     let mut sink = Scripted::new(|_, _: &Submission| Delivery::All);
     sink.in_flight_max = 2;

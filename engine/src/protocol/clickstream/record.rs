@@ -2,7 +2,7 @@
 
 use crate::config::settings::RecordKey;
 use crate::protocol::forwarded::Addresses;
-use crate::protocol::query::{Parameters, Value};
+use crate::protocol::query::{self, Parameters, Value};
 use crate::protocol::{Encode, Receipt, Request};
 use crate::record::escape::escaped_len_max;
 use crate::record::writer::{Length, Output, Text};
@@ -18,6 +18,8 @@ pub(super) struct Record<'a> {
     receipt: &'a Receipt<'a>,
     parameters: Parameters<'a>,
     addresses: Addresses<'a>,
+    /// The parameter that is the partitioning key, where one is.
+    key: Option<Value<'a>>,
 }
 
 impl<'a> Record<'a> {
@@ -27,6 +29,10 @@ impl<'a> Record<'a> {
             receipt,
             parameters: Parameters::parse(request.query),
             addresses: Addresses::new(request.forwarded_for, request.peer, receipt.trusted_proxies),
+            key: match receipt.key {
+                RecordKey::Query(name) => query::find(request.query, name),
+                _ => None,
+            },
         }
     }
 
@@ -43,6 +49,7 @@ impl<'a> Record<'a> {
             RecordKey::AppId => {
                 self.parameters.app_id.map_or(Some(()), |value| value.pieces(|piece| out.put(piece)))
             }
+            RecordKey::Query(_) => self.key.map_or(Some(()), |value| value.pieces(|piece| out.put(piece))),
             RecordKey::Ip => match self.fake_ip() {
                 Some(fake) => fake.pieces(|piece| out.put(piece)),
                 None => out.put(self.addresses.client()),
@@ -134,7 +141,7 @@ impl Encode for Record<'_> {
             + of_value(parameters.compression)
             + of_value(parameters.upload_timestamp)
             + of_value(parameters.fake_ip);
-        FIXED_BYTES_MAX + escaped_len_max(escaped) + addresses.max(app_id)
+        FIXED_BYTES_MAX + escaped_len_max(escaped) + addresses.max(app_id).max(of_value(self.key))
     }
 
     fn len(&self) -> usize {

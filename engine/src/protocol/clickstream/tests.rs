@@ -63,7 +63,7 @@ impl Case {
         let receipt = Receipt {
             rid: &RequestId::from_bits(RID),
             moment: &Timestamps::new().at(NANOS),
-            key: self.key,
+            key: &self.key,
             dev_mode: self.dev_mode,
             trusted_proxies: self.trusted_proxies,
         };
@@ -179,18 +179,20 @@ fn values_keep_their_json_type() {
 
 #[test]
 fn the_key_is_the_plain_value() {
-    let case = Case::post("appId=a%22+b&fakeIp=10.9.8.7", "[]").with(|case| {
+    let case = Case::post("appId=a%22+b&user=no&fakeIp=10.9.8.7&us%65r=%C3%A9", "[]").with(|case| {
         case.forwarded_for = vec![b"6.6.6.6, 203.0.113.9, 10.0.0.7".to_vec()];
         case.trusted_proxies = 2;
     });
     for (key, dev_mode, expected) in [
         (RecordKey::None, false, ""),
+        (RecordKey::Query("user".into()), false, "é"),
+        (RecordKey::Query("absent".into()), false, ""),
         (RecordKey::AppId, false, "a\" b"),
         (RecordKey::Ip, false, "203.0.113.9"),
         (RecordKey::Ip, true, "10.9.8.7"),
         (RecordKey::Rid, false, "65a8d1c59f0e4b7a8c3d2e1f0a9b8c7d"),
     ] {
-        let case = case.clone().with(|case| (case.key, case.dev_mode) = (key, dev_mode));
+        let case = case.clone().with(|case| (case.key, case.dev_mode) = (key.clone(), dev_mode));
         assert_eq!(case.key(), expected, "{key:?}");
     }
     assert_eq!(Case::post("x=y", "[]").with(|case| case.key = RecordKey::AppId).key(), "");
@@ -247,7 +249,7 @@ fn a_refusal_of_the_taker_is_passed_on() {
         body: b"1",
     };
     let receipt =
-        Receipt { rid: &rid, moment: &moment, key: RecordKey::None, dev_mode: false, trusted_proxies: 1 };
+        Receipt { rid: &rid, moment: &moment, key: &RecordKey::None, dev_mode: false, trusted_proxies: 1 };
     let protocol = crate::protocol::of(crate::config::settings::Protocol::Clickstream);
     let outcome = protocol.records(&request, &receipt, &mut |_| Err(Refusal::Overloaded));
     assert_eq!(outcome, Err(Refusal::Overloaded));
@@ -278,7 +280,8 @@ prop_compose! {
         user_agent in proptest::option::of(bytes()),
         forwarded_for in proptest::collection::vec(bytes(), 0..3),
         key in prop_oneof![
-            Just(RecordKey::None), Just(RecordKey::AppId), Just(RecordKey::Ip), Just(RecordKey::Rid)
+            Just(RecordKey::None), Just(RecordKey::AppId), Just(RecordKey::Ip), Just(RecordKey::Rid),
+            Just(RecordKey::Query("x".into()))
         ],
         dev_mode in any::<bool>(),
         trusted_proxies in prop_oneof![0..4u8, Just(TRUST_ALL)],

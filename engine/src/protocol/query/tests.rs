@@ -115,7 +115,24 @@ fn reference(raw: &[u8]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+#[test]
+fn any_parameter_is_found_by_its_decoded_name() {
+    let found = |query: &'static str, name| decoded(find(query.as_bytes(), name));
+    assert_eq!(found("a=1&user+id=x%20y&&b", "user id").as_deref(), Some("x y"));
+    assert_eq!(found("us%65r=1&user=2=3", "user").as_deref(), Some("2=3"));
+    assert_eq!(found("users=1&use=2", "user"), None);
+    assert_eq!(found("user", "user").as_deref(), Some(""));
+    assert_eq!(found("", "user"), None);
+}
+
 proptest! {
+    #[test]
+    fn finding_one_agrees_with_reading_all(query in "((appId|a|platform|app%49d)?=?[ab+%&=]{0,9}&){0,6}") {
+        let all = Parameters::parse(query.as_bytes());
+        prop_assert_eq!(decoded(find(query.as_bytes(), "appId")), decoded(all.app_id));
+        prop_assert_eq!(decoded(find(query.as_bytes(), "platform")), decoded(all.platform));
+    }
+
     #[test]
     fn decoding_follows_the_standard(raw in "(%[0-9a-fA-F]{2}|%|[+a-z0-9]|\u{4e2d}){0,300}") {
         let value = Value::new(raw.as_bytes());

@@ -11,6 +11,8 @@ const CLOSING: Fault = Fault::new(FaultKind::Closing, Whose::Operator, Retry::Cl
 
 #[derive(Default)]
 struct Journal {
+    /// Streams that can't be read.
+    unreadable: Vec<u16>,
     streams: BTreeMap<u16, BTreeMap<u64, Vec<Vec<u8>>>>,
     delivered: BTreeMap<u16, u64>,
 }
@@ -36,6 +38,10 @@ impl Source for Shared {
 
     fn read(&mut self, stream: StreamId, from: u64, batch: &mut Batch) -> Result<Option<u64>, SourceError> {
         let journal = self.journal();
+        if journal.unreadable.contains(&stream.0) {
+            let source = std::io::Error::from_raw_os_error(libc::EIO);
+            return Err(SourceError { what: format!("reading {}", stream.0), source });
+        }
         let Some((sequence, records)) = journal.streams[&stream.0].range(from..).next() else {
             return Ok(None);
         };
@@ -68,7 +74,8 @@ impl Source for Shared {
     }
 }
 
-const LIMITS: RelayLimits = RelayLimits { owner: 2, batches: 2, arena_bytes: 256, records_max: 8 };
+const LIMITS: RelayLimits =
+    RelayLimits { owner: 2, batches: 2, arena_bytes: 256, records_max: 8, gather_bytes_max: 0 };
 
 fn turn(relay: &mut Relay<Shared>, live: bool, now: Instant) -> Vec<Batch> {
     let mut launched = Vec::new();
@@ -160,4 +167,49 @@ fn a_settlement_tells_delivered_rejected_and_left_apart() {
     );
     assert_eq!(settle(Delivery::Some(vec![(0, REFUSED), (2, CLOSING)])), Settlement::Left);
     assert_eq!(settle(Delivery::None(CLOSING)), Settlement::Left);
+}
+
+#[test]
+fn a_stream_that_cant_be_read_holds_up_no_other() {
+    let journal = Shared::default();
+    for stream in 0..3 {
+        journal.add(stream, 0, &["a"]);
+    }
+    journal.journal().unreadable = vec![0, 1];
+    let mut relay = Relay::new(journal.clone(), LIMITS);
+    let now = Instant::now();
+    let mut launched = Vec::new();
+    let error = relay.turn(now, false, &mut |sealed| launched.push(sealed.batch)).unwrap_err();
+    assert!(error.to_string().starts_with("reading "), "{error}");
+    relay.done(launched.remove(0));
+    assert_eq!(journal.journal().delivered, [(2, 1)].into());
+    assert!(turn(&mut relay, false, now).is_empty(), "not tried again at once");
+    journal.journal().unreadable.clear();
+    assert_eq!(turn(&mut relay, false, now + ERROR_PAUSE).len(), 2);
+}
+
+#[test]
+fn small_batches_travel_together_in_order_and_up_to_a_size() {
+    let limits = RelayLimits { gather_bytes_max: 40, ..LIMITS };
+    let journal = Shared::default();
+    journal.add(0, 3, &["aaaa", "bbbb"]);
+    journal.add(0, 4, &["cccc"]);
+    journal.add(0, 9, &["ddddddddddddddddddddddddd"]);
+    journal.add(0, 10, &["e"]);
+    for sequence in 11..19 {
+        journal.add(0, sequence, &["f"]);
+    }
+    let mut relay = Relay::new(journal.clone(), limits);
+    let mut sent = Vec::new();
+    for _ in 0..4 {
+        for batch in turn(&mut relay, false, Instant::now()) {
+            assert!(batch.used_bytes() <= 40 && batch.len() <= LIMITS.records_max);
+            sent.push(text(&batch).replace('\n', ""));
+            relay.done(batch);
+        }
+    }
+    // The third by itself is half full; of the rest eight have room.
+    let expected = ["aaaabbbbcccc", "ddddddddddddddddddddddddd", "efffffff", "f"];
+    assert_eq!(sent, expected);
+    assert_eq!(journal.journal().delivered, [(0, 19)].into());
 }

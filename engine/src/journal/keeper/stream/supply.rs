@@ -15,7 +15,12 @@ impl<F: Send + Sync> StreamKeeper<F> {
         shop: &mut Shop<D>,
     ) -> Option<Room> {
         let feed = self.feed.clone()?;
-        if !self.recovered || !feed.wants_segment() {
+        if !self.recovered {
+            return None;
+        }
+        if !feed.wants_segment() {
+            // Whatever failed before, there is one.
+            feed.set_room(Room::Available);
             return None;
         }
         match self.make(shop) {

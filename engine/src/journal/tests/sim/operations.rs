@@ -87,6 +87,13 @@ impl Disk for SimDisk {
     fn read_at(&mut self, file: &SimFile, offset: u64, into: &mut [u8]) -> io::Result<usize> {
         let mut world = self.world();
         let trouble = world.step(false)?;
+        let (from, to) = (size(offset), size(offset) + into.len());
+        let broken = |(node, bytes): &(usize, std::ops::Range<usize>)| {
+            *node == file.node && bytes.start < to && from < bytes.end
+        };
+        if world.unreadable.iter().any(broken) {
+            return Err(io::Error::from_raw_os_error(libc::EIO));
+        }
         let bytes = world.node(file)?.now.get(size(offset)..).unwrap_or_default();
         let mut len = bytes.len().min(into.len());
         if trouble == Some(Trouble::Short) {
