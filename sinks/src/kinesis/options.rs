@@ -230,7 +230,7 @@ mod tests {
         bad(|options| options.calls_in_flight_max = 0, "calls_in_flight_max");
         bad(|options| options.aggregate_bytes_max = Some(2 << 20), "aggregate_bytes_max");
         bad(|options| options.call_timeout = Duration::ZERO, "call_timeout_ms");
-        bad(|options| options.linger = Duration::from_mins(1), "linger_ms");
+        bad(|options| options.linger = Duration::from_mins(1), "call_linger_ms");
         bad(|options| options.compression = Compression::Gzip { level: 10 }, "compression_level");
         bad(|options| options.compression = Compression::Zstd { level: 0 }, "compression_level");
     }
