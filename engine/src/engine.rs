@@ -42,6 +42,9 @@ pub use listen::ListenError;
 /// Why the engine does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Signals can't be waited for.
+    #[error("no handler for SIGTERM and SIGINT: {0}; is the limit of open files (ulimit -n) reached?")]
+    Signals(#[source] std::io::Error),
     /// The driver that was asked for is not to be had.
     #[error(transparent)]
     Driver(#[from] driver::Unavailable),
@@ -115,6 +118,7 @@ pub struct Engine {
     journals: Option<Journals>,
     admin: Option<admin::Handle>,
     ended: tokio::sync::mpsc::UnboundedReceiver<u16>,
+    signals: signals::Signals,
 }
 
 /// Starts everything.
@@ -123,6 +127,8 @@ pub struct Engine {
 /// [`StartError`]; nothing is left running then that would keep the process alive.
 pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
     let settings = Arc::new(loaded.settings);
+    // Before anything is taken: from here on a signal leads to an orderly end.
+    let signals = signals::Signals::listen().map_err(StartError::Signals)?;
     let (host, epoch) = (Host::detect(), Instant::now());
     let driver = driver::choose(settings.server.driver)?;
     let shards = settings.server.shards.unwrap_or_else(|| host.shards_default());
@@ -214,6 +220,7 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
         journals,
         admin,
         ended,
+        signals,
     })
 }
 
@@ -394,7 +401,7 @@ impl Engine {
     /// Serves until SIGTERM or SIGINT, then drains. Returns true when everything was delivered or answered.
     #[must_use]
     pub fn serve(mut self) -> bool {
-        let clean = signals::wait(&mut self.ended);
+        let clean = self.signals.wait(&mut self.ended);
         if !clean {
             tracing::error!(
                 "a shard ended by itself: the process stops, so that whoever watches it starts a new one"
@@ -412,11 +419,11 @@ impl Engine {
                 delay_ms = server.drain_delay.as_millis(),
                 "draining: still serving, /ready fails, answers close their connections"
             );
-            signals::wait_or(&mut self.ended, server.drain_delay);
+            self.signals.wait_or(&mut self.ended, server.drain_delay);
         }
         self.phase.advance(Phase::Stopped);
         // Whatever blocks a thread from here on (a disk that does not answer), the process ends in time.
-        let watchdog = signals::end_process_at(drain_by);
+        let watchdog = self.signals.end_process_at(drain_by);
         tracing::info!("stopping: finishing what was taken");
         let mut unanswered = 0;
         for shard in self.shards {
