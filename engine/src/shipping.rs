@@ -101,13 +101,13 @@ pub fn start(
     let told = asked.clone();
     let handle = std::thread::Builder::new()
         .name(format!("ship-{sink}"))
-        .spawn(move || run(shipper, metrics, &watch, &told))?;
+        .spawn(move || run(shipper, &metrics, &watch, &told))?;
     // A wake before this is only a nap that is not cut short.
     let _ = thread.set(handle.thread().clone());
     Ok(ShippingHandle { asked, thread: handle })
 }
 
-fn run(mut shipper: Shipper<impl Source>, metrics: LaneRecorder, watch: &impl Watch, asked: &Asked) {
+fn run(mut shipper: Shipper<impl Source>, metrics: &LaneRecorder, watch: &impl Watch, asked: &Asked) {
     let (mut publish_at, mut finishing) = (Instant::now(), None);
     let mut in_hand = 0_u64;
     loop {
