@@ -6,6 +6,7 @@
 //! | 1 | failure while running |
 //! | 2 | wrong usage or configuration |
 
+mod health;
 mod journal;
 
 use std::collections::BTreeMap;
@@ -56,6 +57,8 @@ enum Command {
     },
     /// Print the effective configuration, secrets hidden
     Config,
+    /// Ask the engine that runs with this configuration whether it lives: exit code 0 or 1
+    Health,
     /// Look at a journal's directory, or deliver what it holds
     Journal {
         #[command(subcommand)]
@@ -79,12 +82,19 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command.unwrap_or(Command::Run) {
-        Command::Run => run(loaded),
+        Command::Run => run(loaded, &cli.options),
         Command::Check { connect } => check(&loaded, connect),
         Command::Config => {
             print!("{}", loaded.effective);
             ExitCode::SUCCESS
         }
+        Command::Health => match health::ask(loaded.settings.server.listen) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => {
+                eprintln!("error: {problem}");
+                ExitCode::from(FAILED)
+            }
+        },
         Command::Journal { command } => journal::run(&command, &cli.options),
     }
 }
@@ -106,7 +116,7 @@ fn load(options: &Options) -> Result<Loaded, String> {
     config::load(&Sources { file, environment }).map_err(|errors| errors.to_string())
 }
 
-fn run(loaded: Loaded) -> ExitCode {
+fn run(loaded: Loaded, options: &Options) -> ExitCode {
     if let Err(error) = log::init(&loaded.settings.log) {
         eprintln!("error: {error}");
         return ExitCode::from(MISUSED);
@@ -118,7 +128,7 @@ fn run(loaded: Loaded) -> ExitCode {
     match engine::start(loaded) {
         Ok(engine) => {
             announce(&engine, &settings);
-            if engine.serve() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+            if engine.serve(&|| load(options)) { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
         }
         Err(error) => {
             eprintln!("error: {error}");

@@ -13,6 +13,7 @@ use super::settings::{
     Ack, Acknowledgement, Admin, Batch, Cors, Driver, Journal, Limits, Log, LogFormat, Outage, Protocol,
     RecordKey, Route, Server, Settings, Sink, SinkKind,
 };
+use crate::apps::APP_ID_BYTES_MAX;
 
 #[cfg(any(feature = "kinesis", feature = "s3"))]
 mod aws;
@@ -90,6 +91,7 @@ fn server(reader: &mut Reader) -> Server {
         driver: reader.choice(&section, "driver", &drivers),
         trusted_proxies: u8::try_from(reader.integer(&section, "trusted_proxies", 0..=255)).unwrap_or(1),
         ping_path: path(reader, &section, "ping_path"),
+        redirect_to_https: reader.boolean(&section, "redirect_to_https"),
         dev_mode: reader.boolean(&section, "dev_mode"),
         backlog: u32::try_from(reader.integer(&section, "backlog", 1..=65_535)).unwrap_or(4096),
         drain_delay: reader.ms(&section, "drain_delay_ms", 0..=28_000),
@@ -434,7 +436,8 @@ fn routes(reader: &mut Reader, sinks: &[(Sink, Option<String>)], server: &Server
         if !written_ack && sink.is_some_and(|sink| is_journaled_by_default(&sinks[sink].0.kind)) {
             ack = Acknowledgement::Journaled;
         }
-        routes.push(Route { name, path, protocol, sink: sink.unwrap_or(0), ack });
+        let app_ids = app_ids(reader, &section);
+        routes.push(Route { name, path, protocol, sink: sink.unwrap_or(0), ack, app_ids });
     }
     if routes.is_empty() {
         reader.fail(
@@ -444,6 +447,17 @@ fn routes(reader: &mut Reader, sinks: &[(Sink, Option<String>)], server: &Server
         );
     }
     routes
+}
+
+fn app_ids(reader: &mut Reader, section: &Section) -> Vec<String> {
+    let ids = reader.texts(section, "app_ids");
+    for id in &ids {
+        if id.is_empty() || id.len() > APP_ID_BYTES_MAX {
+            let problem = format!("{id:?}: an app's id has 1 to {APP_ID_BYTES_MAX} bytes");
+            reader.fail(section, "app_ids", problem);
+        }
+    }
+    ids
 }
 
 /// Whether somebody wrote the key, here or in the environment.

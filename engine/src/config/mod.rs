@@ -82,6 +82,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
     Err(ConfigErrors(errors))
 }
 
+/// Settings as TOML, for people: every key, secrets hidden.
+#[must_use]
+pub fn effective(settings: &Settings) -> String {
+    build::effective(settings)
+}
+
 /// The embedded routes and sinks, as far as the user's do not replace them.
 fn embedded_for(user: &Tree, reference: &Reference) -> Tree {
     let mut tree = reference.embedded.clone();

@@ -42,6 +42,8 @@ pub struct Server {
     pub trusted_proxies: u8,
     /// Path that answers the clock.
     pub ping_path: String,
+    /// What a load balancer says it got by plain HTTP is answered 308, to the same URL by HTTPS.
+    pub redirect_to_https: bool,
     /// `fakeIp` in the query replaces the client's address: test environments only.
     pub dev_mode: bool,
     /// Length of the kernel's accept queue.
@@ -76,6 +78,8 @@ pub struct Route {
     pub sink: usize,
     /// What a 200 promises.
     pub ack: Acknowledgement,
+    /// Apps whose events are taken; empty: all. The one setting that changes while the engine serves.
+    pub app_ids: Vec<String>,
 }
 
 /// How requests become records, and outcomes answers.

@@ -6,13 +6,25 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// SIGTERM and SIGINT, from when it is made: one that comes before anybody waits is not lost, and does not end the
-/// process as it would without.
+/// SIGTERM, SIGINT and SIGHUP, from when it is made: one that comes before anybody waits is not lost, and does not end
+/// the process as it would without.
 #[derive(Debug)]
 pub(super) struct Signals {
     runtime: Runtime,
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+}
+
+/// Why [`Signals::wait`] returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// SIGTERM or SIGINT.
+    End,
+    /// SIGHUP: read the configuration again.
+    ReadAgain,
+    /// A shard ended.
+    ShardEnded,
 }
 
 impl Signals {
@@ -22,20 +34,22 @@ impl Signals {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let inside = runtime.enter();
         let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let hangup = signal(SignalKind::hangup())?;
         drop(inside);
-        Ok(Self { runtime, terminate, interrupt })
+        Ok(Self { runtime, terminate, interrupt, hangup })
     }
 
-    /// Waits for a signal; false when a shard ended first.
-    pub(super) fn wait(&mut self, ended: &mut UnboundedReceiver<u16>) -> bool {
-        let Self { runtime, terminate, interrupt } = self;
+    /// Waits for a signal, or a shard that ended.
+    pub(super) fn wait(&mut self, ended: &mut UnboundedReceiver<u16>) -> Woken {
+        let Self { runtime, terminate, interrupt, hangup } = self;
         runtime.block_on(async {
             tokio::select! {
-                _ = terminate.recv() => true,
-                _ = interrupt.recv() => true,
+                _ = terminate.recv() => Woken::End,
+                _ = interrupt.recv() => Woken::End,
+                _ = hangup.recv() => Woken::ReadAgain,
                 shard = ended.recv() => {
                     tracing::error!(?shard, "a shard's thread ended");
-                    false
+                    Woken::ShardEnded
                 }
             }
         })
@@ -43,7 +57,7 @@ impl Signals {
 
     /// Waits for `delay`, a further signal (an operator in a hurry), or a shard that ended.
     pub(super) fn wait_or(&mut self, ended: &mut UnboundedReceiver<u16>, delay: Duration) {
-        let Self { runtime, terminate, interrupt } = self;
+        let Self { runtime, terminate, interrupt, .. } = self;
         runtime.block_on(async {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -60,7 +74,7 @@ impl Signals {
     /// stored, and was not answered 200.
     pub(super) fn end_process_at(self, deadline: Instant) -> impl Drop {
         let (disarm, disarmed) = tokio::sync::oneshot::channel::<()>();
-        let Self { runtime, mut terminate, mut interrupt } = self;
+        let Self { runtime, mut terminate, mut interrupt, .. } = self;
         let watch = move || {
             runtime.block_on(async {
                 tokio::select! {

@@ -65,6 +65,7 @@ pub(in crate::config) fn effective(settings: &Settings) -> String {
     );
     page.number("trusted_proxies", server.trusted_proxies);
     page.text("ping_path", &server.ping_path);
+    page.number("redirect_to_https", server.redirect_to_https);
     page.number("dev_mode", server.dev_mode);
     page.number("backlog", server.backlog);
     page.ms("drain_delay_ms", server.drain_delay);
@@ -87,6 +88,7 @@ pub(in crate::config) fn effective(settings: &Settings) -> String {
                 Acknowledgement::Accepted => "accepted",
             },
         );
+        page.number("app_ids", route.app_ids.iter().collect::<toml_edit::Array>());
     }
     page.section("cors");
     let origins: toml_edit::Array = settings.cors.origins.iter().map(origin).collect();
