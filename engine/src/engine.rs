@@ -454,8 +454,14 @@ impl Engine {
     }
 
     fn stop(mut self, patient: bool) -> bool {
-        let server = &self.settings.server;
-        let drain_by = Instant::now() + server.drain_deadline;
+        let (server, drain) = (&self.settings.server, &self.settings.drain);
+        let journal_waits = patient && drain.waits_for_journal && self.journals.is_some();
+        let most = if journal_waits {
+            drain.stop_timeout.saturating_sub(crate::config::STOP_LEAD)
+        } else {
+            server.drain_deadline
+        };
+        let drain_by = Instant::now() + most;
         self.phase.advance(Phase::Draining);
         if patient && !server.drain_delay.is_zero() {
             tracing::info!(
@@ -480,7 +486,12 @@ impl Engine {
             }
         }
         self.writers.into_iter().for_each(WriterThread::join);
+        let mut left_behind = false;
         if let Some(journals) = &self.journals {
+            if journal_waits {
+                tracing::info!("delivering the journal");
+                left_behind = journals.drain(drain_by.checked_sub(2 * LANE_LEAD).unwrap_or(drain_by));
+            }
             journals.finish();
         }
         let left = drain_by.saturating_duration_since(Instant::now()).saturating_sub(LANE_LEAD);
@@ -498,6 +509,6 @@ impl Engine {
         } else {
             tracing::error!(unanswered, undecided, "stopped at the deadline with requests or batches left");
         }
-        unanswered + undecided == 0
+        unanswered + undecided == 0 && !left_behind
     }
 }

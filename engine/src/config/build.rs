@@ -10,8 +10,8 @@ use super::origins;
 use super::reader::{Reader, Section};
 use super::reference::Reference;
 use super::settings::{
-    Ack, Acknowledgement, Admin, Batch, Cors, Driver, Journal, Limits, Log, LogFormat, Outage, Protocol,
-    RecordKey, Route, Server, Settings, Sink, SinkKind,
+    Ack, Acknowledgement, Admin, Batch, Cors, Drain, Driver, Journal, Limits, Log, LogFormat, Outage,
+    Protocol, RecordKey, Route, Server, Settings, Sink, SinkKind,
 };
 use crate::apps::APP_ID_BYTES_MAX;
 
@@ -47,6 +47,7 @@ pub(super) fn settings(reader: &mut Reader) -> (Settings, Vec<String>) {
         routes,
         cors: cors(reader),
         journal: journal(reader),
+        drain: drain(reader, &server),
         admin: admin(reader),
         log: log(reader),
         server,
@@ -187,6 +188,26 @@ fn journal(reader: &mut Reader) -> Journal {
         bytes_max: reader.integer(&section, "bytes_max", 1 << 20..=1 << 50),
         segment_bytes: reader.integer(&section, "segment_bytes", 1 << 20..=4 * GIB - 1),
     }
+}
+
+/// The engine ends this long before its supervisor would end it.
+pub(crate) const STOP_LEAD: Duration = Duration::from_secs(2);
+
+fn drain(reader: &mut Reader, server: &Server) -> Drain {
+    let section = Section::fixed("drain");
+    let drain = Drain {
+        waits_for_journal: reader.choice(&section, "journal", &[("leave", false), ("wait", true)]),
+        stop_timeout: reader.ms(&section, "stop_timeout_ms", 3000..=86_400_000),
+    };
+    if drain.waits_for_journal && drain.stop_timeout < server.drain_deadline + STOP_LEAD {
+        let problem = format!(
+            "must be server.drain_deadline_ms = {} and {} more at the least: requests are finished first",
+            server.drain_deadline.as_millis(),
+            STOP_LEAD.as_millis()
+        );
+        reader.fail(&section, "stop_timeout_ms", problem);
+    }
+    drain
 }
 
 /// The indices of the sinks that stand in for others. A stand-in for a stand-in is none: an outage of two would go in

@@ -22,6 +22,7 @@ mod tree;
 
 use std::collections::BTreeMap;
 
+pub(crate) use build::STOP_LEAD;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use reference::TEXT as REFERENCE;
 pub use settings::*;

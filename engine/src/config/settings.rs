@@ -21,6 +21,8 @@ pub struct Settings {
     pub ack: Ack,
     /// `[journal]`
     pub journal: Journal,
+    /// `[drain]`
+    pub drain: Drain,
     /// `[admin]`
     pub admin: Admin,
     /// `[log]`
@@ -195,6 +197,15 @@ pub struct Journal {
     pub bytes_max: u64,
     /// Size of a segment.
     pub segment_bytes: u64,
+}
+
+/// `[drain]`: what becomes of the journal when the engine is told to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// Deliver what is in the journal before the process ends.
+    pub waits_for_journal: bool,
+    /// Between SIGTERM and SIGKILL: what the process's supervisor leaves it. Counts only where the journal is waited for.
+    pub stop_timeout: Duration,
 }
 
 /// `[admin]`

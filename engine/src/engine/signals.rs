@@ -82,7 +82,7 @@ impl Signals {
                     _ = terminate.recv() => tracing::error!("a further signal: the process ends at once"),
                     _ = interrupt.recv() => tracing::error!("a further signal: the process ends at once"),
                     () = tokio::time::sleep(deadline.saturating_duration_since(Instant::now())) => {
-                        tracing::error!("server.drain_deadline_ms has passed and something still hangs: the process ends");
+                        tracing::error!("the time for the drain has passed and something still hangs: the process ends");
                     }
                 }
                 std::process::exit(1)

@@ -83,6 +83,7 @@ pub enum Method {
 }
 
 /// A request head.
+#[allow(clippy::struct_excessive_bools, reason = "each says one thing that a client said")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The method, as far as it is told apart.

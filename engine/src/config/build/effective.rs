@@ -139,6 +139,9 @@ fn rest(page: &mut Page, settings: &Settings) {
     page.text("dir", settings.journal.dir.to_string_lossy());
     page.number("bytes_max", settings.journal.bytes_max);
     page.number("segment_bytes", settings.journal.segment_bytes);
+    page.section("drain");
+    page.text("journal", if settings.drain.waits_for_journal { "wait" } else { "leave" });
+    page.ms("stop_timeout_ms", settings.drain.stop_timeout);
     page.section("admin");
     page.text("listen", settings.admin.listen.map_or_else(String::new, |listen| listen.to_string()));
     page.section("log");
