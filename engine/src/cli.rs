@@ -6,6 +6,7 @@
 //! | 1 | failure while running |
 //! | 2 | wrong usage or configuration |
 
+mod health;
 mod journal;
 
 use std::collections::BTreeMap;
@@ -56,6 +57,8 @@ enum Command {
     },
     /// Print the effective configuration, secrets hidden
     Config,
+    /// Ask the running engine whether it lives: exit code 0 or 1
+    Health,
     /// Look at a journal's directory, or deliver what it holds
     Journal {
         #[command(subcommand)]
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
             print!("{}", loaded.effective);
             ExitCode::SUCCESS
         }
+        Command::Health => health::run(&loaded.settings),
         Command::Journal { command } => journal::run(&command, &cli.options),
     }
 }
@@ -225,6 +229,8 @@ mod tests {
         assert!(Cli::try_parse_from(["millrun"]).unwrap().command.is_none());
         let check = Cli::try_parse_from(["millrun", "check", "--connect", "--config", "x"]).unwrap();
         assert!(matches!(check.command, Some(Command::Check { connect: true })));
+        let health = Cli::try_parse_from(["millrun", "health", "--config", "x"]).unwrap();
+        assert!(matches!(health.command, Some(Command::Health)));
         assert!(Cli::try_parse_from(["millrun", "--frobnicate"]).is_err());
         for line in [
             "millrun journal ls data/journal --json",
