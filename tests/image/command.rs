@@ -26,7 +26,8 @@ fn a_wrong_variable_ends_it_with_its_name() {
 fn a_mounted_file_configures_it() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("millrun.toml");
-    fs::write(&file, "[route.events]\npath = \"/events\"\nsink = \"none\"\n[sink.none]\nkind = \"null\"\n").unwrap();
+    fs::write(&file, "[route.events]\npath = \"/events\"\nsink = \"none\"\n[sink.none]\nkind = \"null\"\n")
+        .unwrap();
     let options = Options::new(Seccomp::Default)
         .file(&file, "/etc/millrun.toml")
         .environment("MILLRUN_CONFIG", "/etc/millrun.toml");

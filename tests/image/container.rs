@@ -23,6 +23,9 @@ pub const USER: u32 = 65532;
 /// Podman kills a container that is older than this, in seconds: one whose test was killed and could not clean up.
 const LIFE_S: &str = "200";
 
+/// And one that should have ended by itself, after this.
+const SHORT_LIFE_S: &str = "30";
+
 /// Under which profile the kernel filters the container's syscalls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seccomp {
@@ -94,9 +97,13 @@ impl Options {
     }
 
     fn run(&self, how: &[&str], name: &str) -> process::Command {
-        let mut run = podman(&["run", "--name", name, "--pull=never", "--http-proxy=false", "--timeout", LIFE_S]);
+        let mut run = podman(&["run", "--name", name, "--pull=never", "--http-proxy=false"]);
         run.args(["--read-only", "--read-only-tmpfs=false", "--cap-drop=all"]);
-        run.args(["--security-opt=no-new-privileges", "--ulimit=nofile=20000:20000", "--ulimit=nproc=1000:1000"]);
+        run.args([
+            "--security-opt=no-new-privileges",
+            "--ulimit=nofile=20000:20000",
+            "--ulimit=nproc=1000:1000",
+        ]);
         match &self.seccomp {
             Seccomp::Default => {}
             Seccomp::Ours => {
@@ -132,7 +139,7 @@ impl Container {
             .clone()
             .environment("MILLRUN_SERVER__LISTEN", &container.data.address.to_string())
             .environment("MILLRUN_ADMIN__LISTEN", &container.admin.address.to_string());
-        printed(&mut options.run(&["--detach", "--network=host"], &container.name));
+        printed(&mut options.run(&["--detach", "--network=host", "--timeout", LIFE_S], &container.name));
         poll_until("the engine to be ready", PATIENCE, || {
             assert!(container.is_running(), "it ended at its start:\n{}", container.log());
             container.is_ready().then_some(())
@@ -143,13 +150,13 @@ impl Container {
     /// Starts one with a network of its own, which nobody reaches, and with the image's own ports.
     pub fn start_alone(options: &Options) -> Self {
         let container = Self::named();
-        printed(&mut options.run(&["--detach", "--network=none"], &container.name));
+        printed(&mut options.run(&["--detach", "--network=none", "--timeout", LIFE_S], &container.name));
         container
     }
 
     /// Runs one to its end, which it finds by itself.
     pub fn run(options: &Options) -> Output {
-        outcome(&mut options.run(&["--rm", "--network=none"], &Self::named().name))
+        outcome(&mut options.run(&["--rm", "--network=none", "--timeout", SHORT_LIFE_S], &Self::named().name))
     }
 
     fn named() -> Self {
@@ -223,11 +230,16 @@ impl Container {
 
     /// Waits for a line of the log that is JSON and has this message, which begins so, and returns it.
     pub fn logged(&self, message: &str) -> serde_json::Value {
-        poll_until(&format!("a line of the log that begins with {message:?}"), Duration::from_secs(20), || {
-            let lines = self.log();
-            let mut parsed = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-            parsed.find(|line| line["message"].as_str().is_some_and(|text| text.starts_with(message)))
-        })
+        poll_until(
+            &format!("a line of the log that begins with {message:?}"),
+            Duration::from_secs(20),
+            || {
+                let lines = self.log();
+                let mut parsed =
+                    lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+                parsed.find(|line| line["message"].as_str().is_some_and(|text| text.starts_with(message)))
+            },
+        )
     }
 }
 

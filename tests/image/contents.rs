@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::container::{Container, Options, Seccomp, STATE, USER};
+use super::container::{Container, Options, STATE, Seccomp, USER};
 use super::podman::{IMAGE, podman, printed};
 
 /// Regular files of a container's root, by their path in it, and their modes.
@@ -44,9 +44,18 @@ fn it_holds_the_engine_its_libraries_and_authorities_and_nothing_to_run_beside()
         name.contains(".so")
     };
     for (path, mode) in &found {
-        assert_eq!(mode & 0o7002, 0, "{} is set-id, sticky, or everyone's to write: {mode:o}", path.display());
+        assert_eq!(
+            mode & 0o7002,
+            0,
+            "{} is set-id, sticky, or everyone's to write: {mode:o}",
+            path.display()
+        );
         let runs = mode & 0o111 != 0;
-        assert!(!runs || path == Path::new("usr/bin/millrun") || is_library(path), "{} can be run", path.display());
+        assert!(
+            !runs || path == Path::new("usr/bin/millrun") || is_library(path),
+            "{} can be run",
+            path.display()
+        );
     }
     // Scanners of images find the libraries' versions here.
     for package in ["ca-certificates", "libc6", "libssl3"] {

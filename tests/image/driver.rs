@@ -57,7 +57,8 @@ fn nothing_of_our_rule_can_be_left_out() {
     let text = fs::read_to_string(our_profile()).unwrap();
     let profile: serde_json::Value = serde_json::from_str(&text).unwrap();
     let rule = profile["syscalls"].as_array().unwrap().last().unwrap();
-    let names: Vec<&str> = rule["names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        rule["names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     assert!(names.len() > 1, "{names:?}");
     for left_out in &names {
         let dir = tempfile::tempdir().unwrap();
@@ -72,5 +73,8 @@ fn where_io_uring_is_demanded_and_forbidden_it_does_not_start() {
     let output = Container::run(&options);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{errors}");
-    assert!(errors.contains("server.driver = \"io_uring\"") && errors.contains("seccomp profile"), "{errors}");
+    assert!(
+        errors.contains("server.driver = \"io_uring\"") && errors.contains("seccomp profile"),
+        "{errors}"
+    );
 }

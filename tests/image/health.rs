@@ -24,7 +24,8 @@ fn its_data_port_is_on_every_address_and_its_admin_port_on_none_but_loopback() {
     let container = Container::start_alone(&Options::plain());
     wait_until_healthy(&container);
     let found = listening(&container.proc("net/tcp"));
-    let addresses = |port: u16| found.iter().filter(move |(_, found)| *found == port).map(|(address, _)| *address);
+    let addresses =
+        |port: u16| found.iter().filter(move |(_, found)| *found == port).map(|(address, _)| *address);
     assert!(addresses(8088).count() > 0 && addresses(8088).all(|address| address == 0), "{found:x?}");
     let loopback = u32::from_ne_bytes([127, 0, 0, 1]);
     assert!(addresses(8686).eq([loopback]), "{found:x?}");

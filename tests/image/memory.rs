@@ -11,9 +11,13 @@ const TIGHT_BYTES: u64 = 300 << 20;
 fn the_sum_keeps_to_the_limit_and_so_does_the_engine() {
     let container = Container::start(&Options::new(Seccomp::Ours).memory_bytes(TIGHT_BYTES));
     let lowered = container.logged("limits.connections_max = 65536 is lowered to");
-    assert!(lowered["message"].as_str().unwrap().ends_with(&format!(
-        "the cgroup's memory limit is {TIGHT_BYTES} bytes"
-    )), "{lowered}");
+    assert!(
+        lowered["message"]
+            .as_str()
+            .unwrap()
+            .ends_with(&format!("the cgroup's memory limit is {TIGHT_BYTES} bytes")),
+        "{lowered}"
+    );
     let line = container.logged("memory: at most ");
     let sum = line["message"].as_str().unwrap().split(' ').nth(3).unwrap().parse::<u64>().unwrap();
     assert!(sum <= TIGHT_BYTES, "{sum}");

@@ -15,8 +15,9 @@ pub fn repository() -> PathBuf {
 
 /// A podman command, to which arguments are added.
 pub fn podman(arguments: &[&str]) -> Command {
-    let storage = env::var_os("MILLRUN_TEST_IMAGE_STORAGE")
-        .expect("MILLRUN_TEST_IMAGE_STORAGE says where the image is: `make test-image` builds it and sets this");
+    let storage = env::var_os("MILLRUN_TEST_IMAGE_STORAGE").expect(
+        "MILLRUN_TEST_IMAGE_STORAGE says where the image is: `make test-image` builds it and sets this",
+    );
     let storage = PathBuf::from(storage);
     let mut command = Command::new("podman");
     // runc: crun fails on hosts with controllers of both versions of cgroups. cgroupfs: there may be no systemd.

@@ -58,7 +58,11 @@ fn the_same_default_makes_the_same_profile() {
 #[test]
 fn what_is_not_in_order_is_named() {
     for (name, (code, text), expected) in [
-        ("without our rule", checked(|rules| drop(rules.pop())), "io_uring's rule must be there once, and last"),
+        (
+            "without our rule",
+            checked(|rules| drop(rules.pop())),
+            "io_uring's rule must be there once, and last",
+        ),
         ("our rule twice", checked(|rules| rules.push(rules.last().unwrap().clone())), "there once"),
         (
             "another rule behind ours",
@@ -72,7 +76,9 @@ fn what_is_not_in_order_is_named() {
         ),
         (
             "a default that allows it by itself",
-            checked(|rules| rules.insert(0, rule(r#"{"names":["io_uring_enter"],"action":"SCMP_ACT_ALLOW"}"#))),
+            checked(|rules| {
+                rules.insert(0, rule(r#"{"names":["io_uring_enter"],"action":"SCMP_ACT_ALLOW"}"#))
+            }),
             "the default allows io_uring_enter by itself",
         ),
         ("no default at all", checked(|rules| drop(rules.drain(..rules.len() - 1))), "read is missing"),

@@ -147,7 +147,8 @@ fn to_s3_by_the_replaced_variables_and_through_the_journal() {
     drop(container);
     assert!(fs::read_dir(state.path().join("journal")).unwrap().count() > 0);
     // The image's own commands read it.
-    let export = Options::plain().state(state.path()).command(&["journal", "export", &format!("{STATE}/journal")]);
+    let export =
+        Options::plain().state(state.path()).command(&["journal", "export", &format!("{STATE}/journal")]);
     let output = Container::run(&export);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");

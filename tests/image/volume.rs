@@ -1,6 +1,7 @@
 //! The root is read-only: everything that the engine writes is on the volume.
 
 use support::files::completed_records;
+use support::poll::{PATIENCE, poll_until};
 use support::record::record_of;
 use support::request::Request;
 
@@ -32,13 +33,28 @@ fn events_on_a_mounted_directory_outlive_the_container() {
     assert_eq!(record_of(&records, &response).data(), "kept");
 }
 
+/// A directory of root's, as a host makes it by itself, in place of the engine's own.
+fn not_the_engines(dir: &tempfile::TempDir) -> Options {
+    Options::new(Seccomp::Default).argument(&format!("--volume={}:{STATE}", dir.path().display()))
+}
+
 #[test]
-fn a_directory_that_is_not_the_engines_is_refused_at_the_start() {
+fn a_directory_that_it_may_not_write_stores_nothing_and_says_so() {
     let state = tempfile::tempdir().unwrap();
-    // Root's, as a host makes it by itself.
-    let options = Options::new(Seccomp::Default).argument(&format!("--volume={}:{STATE}", state.path().display()));
-    let output = Container::run(&options);
+    let container = Container::start(&not_the_engines(&state));
+    let response = container.exchange(&Request::post("/collect?appId=a", "not stored"));
+    assert_eq!(response.status, 503, "{response:?}");
+    poll_until("the log to name the reason", PATIENCE, || {
+        container.log().contains("Permission denied").then_some(())
+    });
+}
+
+#[test]
+fn a_journal_that_it_may_not_write_stops_the_start() {
+    let state = tempfile::tempdir().unwrap();
+    let output =
+        Container::run(&not_the_engines(&state).environment("MILLRUN_ROUTE__COLLECT__ACK", "journaled"));
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(matches!(output.status.code(), Some(1 | 2)), "{output:?}");
-    assert!(errors.contains("ermission denied"), "{errors}");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(errors.contains("./journal") && errors.contains("Permission denied"), "{errors}");
 }

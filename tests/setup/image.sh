@@ -22,6 +22,10 @@ if [[ $(id -u) -ne 0 ]]; then
     exit 1
 fi
 
+# What is being made is thrown away, however this ends.
+unfinished=
+trap 'rm -rf "$unfinished"' EXIT
+
 # From where this machine's own packages come.
 mirror() {
     apt-get indextargets --format '$(REPO_URI)' "Created-By: Packages" "Codename: $release" "Component: main" |
@@ -34,7 +38,7 @@ make_root() {
     site=$(mirror)
     mkdir -p "$tools/image"
     fresh=$(mktemp -d "$tools/image/fresh.XXXXXX")
-    trap 'rm -rf "$fresh"' EXIT
+    unfinished=$fresh
     if ! debootstrap --variant=minbase --include="$packages" "$release" "$fresh/root" ${site:+"$site"} >"$fresh/log" 2>&1; then
         tail -n 30 "$fresh/log" >&2
         echo "image.sh: no root could be made of $release's packages from ${site:-the default mirror}" >&2
@@ -42,6 +46,7 @@ make_root() {
     fi
     tar --create --directory="$fresh/root" --exclude=./var/cache/apt --file="$fresh/root.tar" .
     mv "$fresh/root.tar" "$root"
+    rm -rf "$fresh"
     echo "image: $root"
 }
 
@@ -56,7 +61,7 @@ build() {
     fi
     # What the Dockerfile takes from the repository, and the binary where PREBUILT says.
     context=$(mktemp -d "$storage/context.XXXXXX")
-    trap 'rm -rf "$context"' EXIT
+    unfinished=$context
     mkdir -p "$context/prebuilt/$architecture" "$context/deploy/container"
     cp "$binary" "$context/prebuilt/$architecture/millrun"
     cp deploy/container/gather.sh "$context/deploy/container/"

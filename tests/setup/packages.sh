@@ -6,6 +6,9 @@ set -euo pipefail
 # A package is there when its command is, however it was installed; headers are looked up as packages.
 declare -A command_of=([curl]=curl [pkg-config]=pkg-config [kcat]=kcat [maven]=mvn [default-jre-headless]=java [openssl]=openssl [nodejs]=node [npm]=npm [chromium]=chromium [valgrind]=valgrind [strace]=strace [podman]=podman [buildah]=buildah [runc]=runc [debootstrap]=debootstrap)
 
+# Some commands are only root's to run, and not in everybody's path.
+PATH=$PATH:/usr/sbin:/sbin
+
 groups=("$@")
 packages=()
 for group in "${groups[@]}"; do
