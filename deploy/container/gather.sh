@@ -12,8 +12,8 @@ binary=$1
 root=$2
 authorities=/etc/ssl/certs/ca-certificates.crt
 
-mkdir -p "$root/usr/bin" "$root/etc" "$root/var/lib/dpkg/status.d"
-cp "$binary" "$root/usr/bin/millrun"
+mkdir -p "$root/usr/local/bin" "$root/etc" "$root/var/lib/dpkg/status.d"
+cp "$binary" "$root/usr/local/bin/millrun"
 
 # "name => /path (address)" for libraries, "/path (address)" for the loader itself, no path for the kernel's own.
 linked=$(ldd "$binary")
@@ -49,4 +49,4 @@ done
 # Without it glibc asks the name servers before /etc/hosts.
 echo "hosts: files dns" >"$root/etc/nsswitch.conf"
 
-chroot "$root" /usr/bin/millrun --version
+chroot "$root" /usr/local/bin/millrun --version

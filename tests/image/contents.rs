@@ -38,7 +38,7 @@ fn it_holds_the_engine_its_libraries_and_authorities_and_nothing_to_run_beside()
     printed(&mut podman(&["rm", "--force", "--volumes", &name]));
 
     assert!(holds_certificates, "certificate authorities");
-    assert!(found.contains_key(Path::new("usr/bin/millrun")));
+    assert!(found.contains_key(Path::new("usr/local/bin/millrun")));
     let is_library = |path: &Path| {
         let name = path.file_name().unwrap().to_string_lossy();
         name.contains(".so")
@@ -52,7 +52,7 @@ fn it_holds_the_engine_its_libraries_and_authorities_and_nothing_to_run_beside()
         );
         let runs = mode & 0o111 != 0;
         assert!(
-            !runs || path == Path::new("usr/bin/millrun") || is_library(path),
+            !runs || path == Path::new("usr/local/bin/millrun") || is_library(path),
             "{} can be run",
             path.display()
         );
@@ -71,17 +71,17 @@ fn it_holds_the_engine_its_libraries_and_authorities_and_nothing_to_run_beside()
 fn its_configuration_is_what_orchestrators_ask_for() {
     let of = |template: &str| printed(&mut podman(&["image", "inspect", "--format", template, IMAGE]));
     assert_eq!(of("{{.Config.User}}"), format!("{USER}:{USER}"), "a number");
-    assert_eq!(of("{{json .Config.Entrypoint}}"), r#"["/usr/bin/millrun"]"#, "no shell in between");
+    assert_eq!(of("{{json .Config.Entrypoint}}"), r#"["/usr/local/bin/millrun"]"#, "no shell in between");
     assert_eq!(of("{{json .Config.Cmd}}"), r#"["run"]"#);
     assert_eq!(of("{{.Config.WorkingDir}}"), STATE);
     assert_eq!(of("{{json .Config.Volumes}}"), format!(r#"{{"{STATE}":{{}}}}"#));
-    assert!(of("{{json .HealthCheck}}").contains(r#""Test":["CMD","/usr/bin/millrun","health"]"#));
+    assert!(of("{{json .HealthCheck}}").contains(r#""Test":["CMD","/usr/local/bin/millrun","health"]"#));
 }
 
 #[test]
 fn the_engine_is_process_1_of_nobody_with_no_rights() {
     let container = Container::start(&Options::new(Seccomp::Ours));
-    assert_eq!(container.proc("cmdline"), "/usr/bin/millrun\0run\0");
+    assert_eq!(container.proc("cmdline"), "/usr/local/bin/millrun\0run\0");
     let status = container.proc("status");
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

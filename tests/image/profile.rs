@@ -57,6 +57,7 @@ fn the_same_default_makes_the_same_profile() {
 
 #[test]
 fn what_is_not_in_order_is_named() {
+    let allows = |name: &str| rule(&format!(r#"{{"names":["{name}"],"action":"SCMP_ACT_ALLOW"}}"#));
     for (name, (code, text), expected) in [
         (
             "without our rule",
@@ -64,21 +65,11 @@ fn what_is_not_in_order_is_named() {
             "io_uring's rule must be there once, and last",
         ),
         ("our rule twice", checked(|rules| rules.push(rules.last().unwrap().clone())), "there once"),
+        ("another rule behind ours", checked(|rules| rules.push(allows("swapon"))), "and last"),
+        ("too open", checked(|rules| rules.insert(0, allows("bpf"))), "bpf is open to every container"),
         (
-            "another rule behind ours",
-            checked(|rules| rules.push(rule(r#"{"names":["swapon"],"action":"SCMP_ACT_ALLOW"}"#))),
-            "and last",
-        ),
-        (
-            "a default that is too open",
-            checked(|rules| rules.insert(0, rule(r#"{"names":["bpf"],"action":"SCMP_ACT_ALLOW"}"#))),
-            "bpf is open to every container",
-        ),
-        (
-            "a default that allows it by itself",
-            checked(|rules| {
-                rules.insert(0, rule(r#"{"names":["io_uring_enter"],"action":"SCMP_ACT_ALLOW"}"#))
-            }),
+            "not needed",
+            checked(|rules| rules.insert(0, allows("io_uring_enter"))),
             "the default allows io_uring_enter by itself",
         ),
         ("no default at all", checked(|rules| drop(rules.drain(..rules.len() - 1))), "read is missing"),
