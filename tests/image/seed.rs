@@ -32,7 +32,7 @@ fn variables(options: Options) -> Options {
         ("S3_BATCH_TIMEOUT_SECS", "300"),
         ("DEV_MODE", "No"),
         ("STREAM_ACK_ENABLE", "true"),
-        ("WORKER_THREADS_NUM", "2"),
+        ("WORKER_THREADS_NUM", "6"),
         ("VECTOR_REQUIRE_HEALTHY", "false"),
     ]
     .into_iter()

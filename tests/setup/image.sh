@@ -71,7 +71,9 @@ build() {
         --build-arg COMPILE_BASE="$base" --build-arg LIBRARIES_BASE="$base" \
         --build-arg PREBUILT=prebuilt --build-arg TARGETARCH="$architecture" \
         --file deploy/container/Dockerfile --tag localhost/millrun:test "$context" >/dev/null
-    # The image of the last run has lost its name.
+    # What runs that were killed have left behind, and the image of the last one, which has lost its name.
+    podman "${options[@]}" container prune --force >/dev/null
+    podman "${options[@]}" volume prune --force >/dev/null
     podman "${options[@]}" image prune --force >/dev/null
     podman "${options[@]}" image inspect --format 'image: {{.Size}} bytes' localhost/millrun:test
 }
