@@ -82,7 +82,7 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command.unwrap_or(Command::Run) {
-        Command::Run => run(loaded),
+        Command::Run => run(loaded, &cli.options),
         Command::Check { connect } => check(&loaded, connect),
         Command::Config => {
             print!("{}", loaded.effective);
@@ -110,7 +110,7 @@ fn load(options: &Options) -> Result<Loaded, String> {
     config::load(&Sources { file, environment }).map_err(|errors| errors.to_string())
 }
 
-fn run(loaded: Loaded) -> ExitCode {
+fn run(loaded: Loaded, options: &Options) -> ExitCode {
     if let Err(error) = log::init(&loaded.settings.log) {
         eprintln!("error: {error}");
         return ExitCode::from(MISUSED);
@@ -122,7 +122,7 @@ fn run(loaded: Loaded) -> ExitCode {
     match engine::start(loaded) {
         Ok(engine) => {
             announce(&engine, &settings);
-            if engine.serve() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+            if engine.serve(&|| load(options)) { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
         }
         Err(error) => {
             eprintln!("error: {error}");

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod admin;
+mod apps;
 mod body_limits;
 mod configuration;
 mod connection;
@@ -11,6 +12,7 @@ mod content_encoding;
 mod cors;
 mod event;
 mod framing;
+mod https;
 mod proxies;
 mod routes;
 mod smuggling;

@@ -8,13 +8,14 @@
 //! ```
 //!
 //! **Once.** Before an object can become visible the journal's note says which batches it holds and under which name
-//! ([`plan`]), and up to where everything is delivered, since the journal's own marks lag behind. After a crash the next process looks whether it is there. If it is, its batches are delivered; if not, the
-//! same batches are stored under the same name, so that a late success of the first attempt is overwritten. An object
+//! ([`plan`]), and up to where everything is delivered, since the journal's own marks lag behind. After a crash the next
+//! process looks whether it is there. If it is, its batches are delivered; if not, the same batches are stored under the same name, so that a late success of the first attempt is overwritten. An object
 //! stands twice only where its hour was over and nobody could tell whether it is there (no right to read): that is
 //! counted (`s3_objects_in_doubt_total`).
 //!
 //! **In its hour.** An object is named by the hour in which it is stored. It is closed [`COMMIT_MARGIN`] before the hour's
 //! end; if it is not stored by then, it is withdrawn, looked for, and made anew under a name of the hour that it is now.
+//! Where manifests are asked for, the hour is announced before its first object becomes visible ([`declare`]).
 //!
 //! **Constant memory.** One object at a time, of which the part that is being filled and those that are not stored yet
 //! are held ([`crate::s3::Options::object_memory_bytes`]).
@@ -36,7 +37,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use self::declare::Declaration;
+use self::declare::{Declaration, Hours};
 use self::ledger::Ledger;
 use self::object::Object;
 use self::plan::{Note, Plan, Range};
@@ -182,9 +183,10 @@ impl<S: Source, C: Calls> Core<S, C> {
         self.closing = true;
     }
 
-    /// After [`Core::finish`]: everything is delivered.
+    /// After [`Core::finish`]: everything is delivered, and declared.
     pub(super) fn is_done(&self) -> bool {
-        self.closing && self.exhausted
+        let settled = self.declaration.as_ref().is_none_or(Declaration::is_settled);
+        self.closing && self.exhausted && settled
     }
 
     pub(super) fn health(&self) -> Health {
@@ -208,6 +210,7 @@ impl<S: Source, C: Calls> Core<S, C> {
         }
         let own = match &self.state {
             State::Recovering { upload, .. } => upload.next_turn(),
+            State::Storing(object) if !self.is_announced(object.hour) => None,
             State::Filling(object) | State::Storing(object) | State::Withdrawing(object) => {
                 object.upload.as_ref().and_then(Upload::next_turn)
             }
@@ -267,7 +270,17 @@ impl<S: Source, C: Calls> Core<S, C> {
                 return State::Starting;
             }
         };
-        self.note = Note::decode(&bytes).unwrap_or_else(|| Note::new(layout::random_id()));
+        if let Some(note) = Note::decode(&bytes) {
+            self.note = note;
+        } else {
+            // Durable before anything is said in its name: else nobody would ever complete what it announced.
+            let note = Note::new(layout::random_id());
+            if let Err(error) = self.source.write_note(&note.encode()) {
+                self.journal_failed(&error, now);
+                return State::Starting;
+            }
+            self.note = note;
+        }
         let known: BTreeSet<u16> = self.source.streams().into_iter().map(|id| id.0).collect();
         self.note.marks.retain(|stream, _| known.contains(stream));
         let marks: Vec<Range> =
@@ -493,7 +506,10 @@ impl<S: Source, C: Calls> Core<S, C> {
             object.upload = Some(upload);
             return self.withdraw(object, now);
         }
-        self.drive(&mut upload, now);
+        // Nothing becomes visible in an hour that is not announced.
+        if self.is_announced(object.hour) {
+            self.drive(&mut upload, now);
+        }
         let outcome = upload.outcome();
         object.upload = Some(upload);
         match outcome {
@@ -513,6 +529,10 @@ impl<S: Source, C: Calls> Core<S, C> {
             Outcome::Stored => self.stored(&object, now),
             Outcome::Gone | Outcome::Withdrawn | Outcome::Unknown => self.start_over(&object, outcome, now),
         }
+    }
+
+    fn is_announced(&self, hour: Hour) -> bool {
+        self.declaration.as_ref().is_none_or(|declaration| declaration.is_open(hour))
     }
 
     /// Its batches are read again, into an object of another name.
@@ -548,20 +568,23 @@ impl<S: Source, C: Calls> Core<S, C> {
     /// The hour that an object in hand may still go into.
     fn open_hour(&self) -> Option<Hour> {
         match &self.state {
-            State::Starting => Hour::from_number(0),
             State::Recovering { plan, .. } => Some(plan.hour),
             State::Filling(object) | State::Storing(object) | State::Withdrawing(object) => Some(object.hour),
-            State::Idle => None,
+            State::Starting | State::Idle => None,
         }
     }
 
     fn declare(&mut self, now: Instant, wall: SystemTime) {
+        // Whose hours they are stands in the note.
+        if matches!(self.state, State::Starting) {
+            return;
+        }
         let open = self.open_hour();
         let Some(declaration) = &mut self.declaration else { return };
         let current = Hour::of(wall);
         let over = open.map_or(current, |open| open.min(current));
         // A later process must not find a plan for an hour that is declared: it would enter the object once more.
-        let due = declaration.ledger.due(over);
+        let due = declaration.ledger.hours().find(|hour| *hour < over);
         if due.is_some() && self.note.plan.as_ref().is_some_and(|plan| Some(plan.hour) <= due) {
             self.note.plan = None;
             if let Err(error) = self.source.write_note(&self.note.encode()) {
@@ -569,20 +592,19 @@ impl<S: Source, C: Calls> Core<S, C> {
                 return;
             }
         }
-        let (options, writer, calls) = (&self.options, self.note.writer, &self.calls);
-        let stored = declaration.turn(
-            now,
+        let in_hand = open.filter(|open| *open >= current).unwrap_or(current);
+        let hours = Hours {
             current,
+            begun: [current, Hour::of(wall + COMMIT_MARGIN), in_hand],
             over,
-            options,
-            writer,
-            &mut self.seeds,
-            &mut self.ids,
-            &mut |work| {
-                calls.start(work);
-            },
-        );
-        self.watch.figures.manifests += u64::from(stored);
+            ending: self.closing && self.exhausted,
+        };
+        let (of, calls) = ((&self.options, self.note.writer), &self.calls);
+        let start = &mut |work| calls.start(work);
+        if declaration.turn(now, &hours, of, &mut self.seeds, &mut self.ids, start) {
+            self.watch.figures.manifests += 1;
+            self.turn.next = now;
+        }
     }
 }
 
