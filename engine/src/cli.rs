@@ -57,7 +57,7 @@ enum Command {
     },
     /// Print the effective configuration, secrets hidden
     Config,
-    /// Ask the engine that runs with this configuration whether it lives: exit code 0 or 1
+    /// Ask the running engine whether it lives: exit code 0 or 1
     Health,
     /// Look at a journal's directory, or deliver what it holds
     Journal {
@@ -88,13 +88,7 @@ pub fn main() -> ExitCode {
             print!("{}", loaded.effective);
             ExitCode::SUCCESS
         }
-        Command::Health => match health::ask(loaded.settings.server.listen) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(problem) => {
-                eprintln!("error: {problem}");
-                ExitCode::from(FAILED)
-            }
-        },
+        Command::Health => health::run(&loaded.settings),
         Command::Journal { command } => journal::run(&command, &cli.options),
     }
 }
@@ -235,6 +229,8 @@ mod tests {
         assert!(Cli::try_parse_from(["millrun"]).unwrap().command.is_none());
         let check = Cli::try_parse_from(["millrun", "check", "--connect", "--config", "x"]).unwrap();
         assert!(matches!(check.command, Some(Command::Check { connect: true })));
+        let health = Cli::try_parse_from(["millrun", "health", "--config", "x"]).unwrap();
+        assert!(matches!(health.command, Some(Command::Health)));
         assert!(Cli::try_parse_from(["millrun", "--frobnicate"]).is_err());
         for line in [
             "millrun journal ls data/journal --json",
