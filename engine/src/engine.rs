@@ -28,6 +28,7 @@ use crate::shard::Sockets;
 use crate::shard::driver::{self, Choice};
 
 mod clients;
+mod emf;
 mod journals;
 mod listen;
 mod reload;
@@ -70,6 +71,9 @@ pub enum StartError {
     /// The data port can't be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The kernel gives no thread for metrics.
+    #[error("no thread for metrics.emf: {0}")]
+    Emf(#[source] std::io::Error),
     /// The admin port can't be had.
     #[error("admin.listen = \"{address}\": {source}; choose another address or set admin.listen = \"\"")]
     Admin {
@@ -124,6 +128,7 @@ pub struct Engine {
     admin: Option<admin::Handle>,
     ended: tokio::sync::mpsc::UnboundedReceiver<u16>,
     signals: signals::Signals,
+    emf: Option<emf::EmfHandle>,
 }
 
 /// Starts everything.
@@ -213,6 +218,9 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
             .map_err(|source| StartError::Shard { shard: number, source })?;
         threads.push(thread);
     }
+    let output = &settings.metrics;
+    let emf = output.emf.then(|| emf::start(metrics.clone(), output.namespace.clone(), output.interval));
+    let emf = emf.transpose().map_err(StartError::Emf)?;
     phase.advance(Phase::Serving);
     Ok(Engine {
         settings,
@@ -228,6 +236,7 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
         writers,
         journals,
         admin,
+        emf,
         ended,
         signals,
     })
@@ -502,6 +511,9 @@ impl Engine {
         }
         if let Some(admin) = self.admin {
             admin.stop();
+        }
+        if let Some(emf) = self.emf {
+            emf.stop();
         }
         drop(watchdog);
         if unanswered + undecided == 0 {

@@ -10,8 +10,8 @@ use super::origins;
 use super::reader::{Reader, Section};
 use super::reference::Reference;
 use super::settings::{
-    Ack, Acknowledgement, Admin, Batch, Cors, Drain, Driver, Journal, Limits, Log, LogFormat, Outage,
-    Protocol, RecordKey, Route, Server, Settings, Sink, SinkKind,
+    Ack, Acknowledgement, Admin, Batch, Cors, Drain, Driver, Journal, Limits, Log, LogFormat, MetricsOutput,
+    Outage, Protocol, RecordKey, Route, Server, Settings, Sink, SinkKind,
 };
 use crate::apps::APP_ID_BYTES_MAX;
 
@@ -48,6 +48,7 @@ pub(super) fn settings(reader: &mut Reader) -> (Settings, Vec<String>) {
         cors: cors(reader),
         journal: journal(reader),
         drain: drain(reader, &server),
+        metrics: metrics(reader),
         admin: admin(reader),
         log: log(reader),
         server,
@@ -248,6 +249,25 @@ fn cors(reader: &mut Reader) -> Cors {
         }
     }
     Cors { origins: parsed, max_age: Duration::from_secs(reader.integer(&section, "max_age_s", 0..=86_400)) }
+}
+
+fn metrics(reader: &mut Reader) -> MetricsOutput {
+    let section = Section::fixed("metrics");
+    let namespace = reader.text(&section, "namespace", "CloudWatch's namespace");
+    // "Namespace" in the reference of PutMetricData.
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/#: ".contains(&byte);
+    if namespace.len() > 255 || !namespace.bytes().all(allowed) || namespace.starts_with("AWS/") {
+        reader.fail(
+            &section,
+            "namespace",
+            "has at most 255 letters, digits and ._-/#: or spaces, and does not begin with AWS/",
+        );
+    }
+    MetricsOutput {
+        emf: reader.boolean(&section, "emf"),
+        namespace,
+        interval: reader.ms(&section, "emf_interval_ms", 1000..=300_000),
+    }
 }
 
 fn admin(reader: &mut Reader) -> Admin {

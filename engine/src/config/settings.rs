@@ -23,6 +23,8 @@ pub struct Settings {
     pub journal: Journal,
     /// `[drain]`
     pub drain: Drain,
+    /// `[metrics]`
+    pub metrics: MetricsOutput,
     /// `[admin]`
     pub admin: Admin,
     /// `[log]`
@@ -206,6 +208,17 @@ pub struct Drain {
     pub waits_for_journal: bool,
     /// Between SIGTERM and SIGKILL: what the process's supervisor leaves it. Counts only where the journal is waited for.
     pub stop_timeout: Duration,
+}
+
+/// `[metrics]`: metrics that the engine writes by itself. The admin port has all of them anyway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsOutput {
+    /// CloudWatch's embedded metric format on standard output.
+    pub emf: bool,
+    /// CloudWatch's namespace.
+    pub namespace: String,
+    /// How often.
+    pub interval: Duration,
 }
 
 /// `[admin]`

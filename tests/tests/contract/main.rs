@@ -10,6 +10,7 @@ mod configuration;
 mod connection;
 mod content_encoding;
 mod cors;
+mod emf;
 mod event;
 mod framing;
 mod https;

@@ -142,6 +142,10 @@ fn rest(page: &mut Page, settings: &Settings) {
     page.section("drain");
     page.text("journal", if settings.drain.waits_for_journal { "wait" } else { "leave" });
     page.ms("stop_timeout_ms", settings.drain.stop_timeout);
+    page.section("metrics");
+    page.number("emf", settings.metrics.emf);
+    page.text("namespace", &settings.metrics.namespace);
+    page.ms("emf_interval_ms", settings.metrics.interval);
     page.section("admin");
     page.text("listen", settings.admin.listen.map_or_else(String::new, |listen| listen.to_string()));
     page.section("log");
