@@ -10,7 +10,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # Where fetched test servers are kept; shared between worktrees when set outside.
 export MILLRUN_TOOLS ?= $(CURDIR)/.tools
 
-.PHONY: help run setup setup-test test test-unit test-e2e test-loom test-fuzz-seeds perf-check perf-micro lint fmt
+.PHONY: help run setup setup-test setup-image test test-unit test-e2e test-image test-loom test-fuzz-seeds perf-check perf-micro lint fmt
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,11 @@ setup-test: ## Install what the tests need as well, and fetch the servers they r
 	@tests/setup/kinesis.sh
 	@tests/setup/s3.sh
 
-test: setup-test ## Run everything; the last line has the counts
+setup-image: ## Install what running the image needs, and make the root that it is built on
+	@tests/setup/packages.sh image
+	@tests/setup/image.sh root
+
+test: setup-test ## Run everything but the container image; the last line has the counts
 	@tests/setup/test.sh fmt lint unit loom e2e fuzz-seeds perf
 
 test-unit: setup ## Unit and property tests of all packages
@@ -35,6 +39,9 @@ test-unit: setup ## Unit and property tests of all packages
 
 test-e2e: setup-test ## End-to-end and fault tests: the real binary against real servers
 	@tests/setup/test.sh e2e
+
+test-image: setup-test setup-image ## The container image, built from the release binary and run by podman and runc
+	@tests/setup/test.sh image
 
 test-loom: setup ## Every interleaving of what is lock-free and ours
 	@tests/setup/test.sh loom

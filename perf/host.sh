@@ -85,7 +85,7 @@ io_uring() {
         ok) ok io_uring "io_uring_setup works here" ;;
         38)
             warn io_uring "io_uring_setup: ENOSYS: hidden by a seccomp profile, or a kernel older than 5.1"
-            fix "run the container with a seccomp profile that allows io_uring_setup, io_uring_enter, io_uring_register"
+            fix "run the container with a seccomp profile that allows io_uring_setup and io_uring_enter"
             ;;
         1)
             warn io_uring "io_uring_setup: EPERM: kernel.io_uring_disabled or a seccomp profile"

@@ -6,6 +6,7 @@
 //! | 1 | failure while running |
 //! | 2 | wrong usage or configuration |
 
+mod health;
 mod journal;
 
 use std::collections::BTreeMap;
@@ -56,6 +57,8 @@ enum Command {
     },
     /// Print the effective configuration, secrets hidden
     Config,
+    /// Ask the running engine whether it lives: exit code 0 or 1
+    Health,
     /// Look at a journal's directory, or deliver what it holds
     Journal {
         #[command(subcommand)]
@@ -79,12 +82,13 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command.unwrap_or(Command::Run) {
-        Command::Run => run(loaded),
+        Command::Run => run(loaded, &cli.options),
         Command::Check { connect } => check(&loaded, connect),
         Command::Config => {
             print!("{}", loaded.effective);
             ExitCode::SUCCESS
         }
+        Command::Health => health::run(&loaded.settings),
         Command::Journal { command } => journal::run(&command, &cli.options),
     }
 }
@@ -106,7 +110,7 @@ fn load(options: &Options) -> Result<Loaded, String> {
     config::load(&Sources { file, environment }).map_err(|errors| errors.to_string())
 }
 
-fn run(loaded: Loaded) -> ExitCode {
+fn run(loaded: Loaded, options: &Options) -> ExitCode {
     if let Err(error) = log::init(&loaded.settings.log) {
         eprintln!("error: {error}");
         return ExitCode::from(MISUSED);
@@ -118,7 +122,7 @@ fn run(loaded: Loaded) -> ExitCode {
     match engine::start(loaded) {
         Ok(engine) => {
             announce(&engine, &settings);
-            if engine.serve() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+            if engine.serve(&|| load(options)) { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
         }
         Err(error) => {
             eprintln!("error: {error}");
@@ -225,6 +229,8 @@ mod tests {
         assert!(Cli::try_parse_from(["millrun"]).unwrap().command.is_none());
         let check = Cli::try_parse_from(["millrun", "check", "--connect", "--config", "x"]).unwrap();
         assert!(matches!(check.command, Some(Command::Check { connect: true })));
+        let health = Cli::try_parse_from(["millrun", "health", "--config", "x"]).unwrap();
+        assert!(matches!(health.command, Some(Command::Health)));
         assert!(Cli::try_parse_from(["millrun", "--frobnicate"]).is_err());
         for line in [
             "millrun journal ls data/journal --json",

@@ -8,13 +8,14 @@
 //! A destination that is down stops neither.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use millrun_sinks::OpenError;
 
 use crate::admin;
+use crate::apps::LiveApps;
 use crate::batch::FeedLimits;
 use crate::config::{Driver, Loaded, Settings, Sink, SinkKind};
 use crate::handoff::{LaneQueue, ReturnRing};
@@ -27,14 +28,17 @@ use crate::shard::Sockets;
 use crate::shard::driver::{self, Choice};
 
 mod clients;
+mod emf;
 mod journals;
 mod listen;
+mod reload;
 mod shard_start;
 mod signals;
 mod writer_thread;
 
 use journals::{Destinations, Journals};
 use shard_start::ShardStart;
+use signals::Woken;
 use writer_thread::WriterThread;
 
 pub use listen::ListenError;
@@ -42,6 +46,9 @@ pub use listen::ListenError;
 /// Why the engine does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Signals can't be waited for.
+    #[error("no handler for SIGTERM and SIGINT: {0}; is the limit of open files (ulimit -n) reached?")]
+    Signals(#[source] std::io::Error),
     /// The driver that was asked for is not to be had.
     #[error(transparent)]
     Driver(#[from] driver::Unavailable),
@@ -64,6 +71,9 @@ pub enum StartError {
     /// The data port can't be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The kernel gives no thread for metrics.
+    #[error("no thread for metrics.emf: {0}")]
+    Emf(#[source] std::io::Error),
     /// The admin port can't be had.
     #[error("admin.listen = \"{address}\": {source}; choose another address or set admin.listen = \"\"")]
     Admin {
@@ -100,6 +110,8 @@ impl StartError {
 /// A running engine.
 pub struct Engine {
     settings: Arc<Settings>,
+    apps: Arc<LiveApps>,
+    effective: Arc<Mutex<String>>,
     phase: Arc<PhaseCell>,
     /// Where the data port really is: differs from the configuration when that says port 0.
     pub address: SocketAddr,
@@ -115,6 +127,8 @@ pub struct Engine {
     journals: Option<Journals>,
     admin: Option<admin::Handle>,
     ended: tokio::sync::mpsc::UnboundedReceiver<u16>,
+    signals: signals::Signals,
+    emf: Option<emf::EmfHandle>,
 }
 
 /// Starts everything.
@@ -123,6 +137,8 @@ pub struct Engine {
 /// [`StartError`]; nothing is left running then that would keep the process alive.
 pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
     let settings = Arc::new(loaded.settings);
+    // Before anything is taken: from here on a signal leads to an orderly end.
+    let signals = signals::Signals::listen().map_err(StartError::Signals)?;
     let (host, epoch) = (Host::detect(), Instant::now());
     let driver = driver::choose(settings.server.driver)?;
     let shards = settings.server.shards.unwrap_or_else(|| host.shards_default());
@@ -156,7 +172,8 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
         journals::Parts { shards, feeds: &feeds, ports: &ports, rings: relay_rings, metrics: &metrics };
     let journals = Journals::open(&settings, &destinations, parts)?;
     let (listeners, address) = listen::bind(settings.server.listen, shards, settings.server.backlog)?;
-    let admin = start_admin(&settings, address, &phase, &metrics, loaded.effective)?;
+    let (apps, effective) = (LiveApps::new(&settings), Arc::new(Mutex::new(loaded.effective)));
+    let admin = start_admin(&settings, address, &phase, &metrics, effective.clone())?;
     let admin_address = admin.as_ref().map(admin::Handle::address);
 
     let (tell, ended) = tokio::sync::mpsc::unbounded_channel();
@@ -184,6 +201,7 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
             seats: seats.clone(),
             body_memory_bytes: settings.limits.body_memory_bytes / usize::from(shards),
             metrics: metrics.clone(),
+            apps: apps.clone(),
             ports: ports.iter().cloned().chain(journal_ports).collect(),
             destinations: destinations.clone(),
             feeds: feeds.iter().map(|(_, limits)| FeedLimits { shard: number, ..*limits }).collect(),
@@ -200,9 +218,14 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
             .map_err(|source| StartError::Shard { shard: number, source })?;
         threads.push(thread);
     }
+    let output = &settings.metrics;
+    let emf = output.emf.then(|| emf::start(metrics.clone(), output.namespace.clone(), output.interval));
+    let emf = emf.transpose().map_err(StartError::Emf)?;
     phase.advance(Phase::Serving);
     Ok(Engine {
         settings,
+        apps,
+        effective,
         phase,
         address,
         admin_address,
@@ -213,7 +236,9 @@ pub fn start(loaded: Loaded) -> Result<Engine, StartError> {
         writers,
         journals,
         admin,
+        emf,
         ended,
+        signals,
     })
 }
 
@@ -379,7 +404,7 @@ fn start_admin(
     data: SocketAddr,
     phase: &Arc<PhaseCell>,
     metrics: &Arc<Metrics>,
-    effective: String,
+    effective: Arc<Mutex<String>>,
 ) -> Result<Option<admin::Handle>, StartError> {
     let Some(address) = settings.admin.listen else { return Ok(None) };
     let path = settings.routes.first().map_or("/", |route| &route.path);
@@ -391,10 +416,16 @@ fn start_admin(
 const LANE_LEAD: Duration = Duration::from_millis(300);
 
 impl Engine {
-    /// Serves until SIGTERM or SIGINT, then drains. Returns true when everything was delivered or answered.
+    /// Serves until SIGTERM or SIGINT, then drains. Returns true when everything was delivered or answered. `read` reads
+    /// the configuration, whenever SIGHUP asks for it.
     #[must_use]
-    pub fn serve(mut self) -> bool {
-        let clean = signals::wait(&mut self.ended);
+    pub fn serve(mut self, read: &dyn Fn() -> Result<Loaded, String>) -> bool {
+        let mut woken = self.signals.wait(&mut self.ended);
+        while woken == Woken::ReadAgain {
+            self.read_again(read());
+            woken = self.signals.wait(&mut self.ended);
+        }
+        let clean = woken == Woken::End;
         if !clean {
             tracing::error!(
                 "a shard ended by itself: the process stops, so that whoever watches it starts a new one"
@@ -403,20 +434,54 @@ impl Engine {
         self.stop(clean) && clean
     }
 
+    fn read_again(&mut self, read: Result<Loaded, String>) {
+        let read = match read {
+            Ok(read) => read,
+            Err(problems) => {
+                tracing::error!(
+                    "the configuration was read again and is wrong, so nothing changes: {problems}"
+                );
+                return;
+            }
+        };
+        let mut settings = Settings::clone(&self.settings);
+        let change = reload::take_over(&mut settings, &read);
+        for route in settings.routes.iter().filter(|route| change.routes.contains(&route.name)) {
+            tracing::info!(route = route.name, apps = route.app_ids.len(), "app_ids changed");
+        }
+        for key in &change.waiting {
+            tracing::warn!(key, "differs from what is in force: it needs a restart");
+        }
+        tracing::info!(
+            routes = change.routes.len(),
+            waiting = change.waiting.len(),
+            "the configuration was read again"
+        );
+        self.apps.replace(&settings);
+        *self.effective.lock().unwrap_or_else(PoisonError::into_inner) = crate::config::effective(&settings);
+        self.settings = Arc::new(settings);
+    }
+
     fn stop(mut self, patient: bool) -> bool {
-        let server = &self.settings.server;
-        let drain_by = Instant::now() + server.drain_deadline;
+        let (server, drain) = (&self.settings.server, &self.settings.drain);
+        let journal_waits = patient && drain.waits_for_journal && self.journals.is_some();
+        let most = if journal_waits {
+            drain.stop_timeout.saturating_sub(crate::config::STOP_LEAD)
+        } else {
+            server.drain_deadline
+        };
+        let drain_by = Instant::now() + most;
         self.phase.advance(Phase::Draining);
         if patient && !server.drain_delay.is_zero() {
             tracing::info!(
                 delay_ms = server.drain_delay.as_millis(),
                 "draining: still serving, /ready fails, answers close their connections"
             );
-            signals::wait_or(&mut self.ended, server.drain_delay);
+            self.signals.wait_or(&mut self.ended, server.drain_delay);
         }
         self.phase.advance(Phase::Stopped);
         // Whatever blocks a thread from here on (a disk that does not answer), the process ends in time.
-        let watchdog = signals::end_process_at(drain_by);
+        let watchdog = self.signals.end_process_at(drain_by);
         tracing::info!("stopping: finishing what was taken");
         let mut unanswered = 0;
         for shard in self.shards {
@@ -430,7 +495,12 @@ impl Engine {
             }
         }
         self.writers.into_iter().for_each(WriterThread::join);
+        let mut left_behind = false;
         if let Some(journals) = &self.journals {
+            if journal_waits {
+                tracing::info!("delivering the journal");
+                left_behind = journals.drain(drain_by.checked_sub(2 * LANE_LEAD).unwrap_or(drain_by));
+            }
             journals.finish();
         }
         let left = drain_by.saturating_duration_since(Instant::now()).saturating_sub(LANE_LEAD);
@@ -442,12 +512,15 @@ impl Engine {
         if let Some(admin) = self.admin {
             admin.stop();
         }
+        if let Some(emf) = self.emf {
+            emf.stop();
+        }
         drop(watchdog);
         if unanswered + undecided == 0 {
             tracing::info!("stopped: every request was answered, every batch decided");
         } else {
             tracing::error!(unanswered, undecided, "stopped at the deadline with requests or batches left");
         }
-        unanswered + undecided == 0
+        unanswered + undecided == 0 && !left_behind
     }
 }

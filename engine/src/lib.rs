@@ -23,6 +23,7 @@
 //! | other 4xx | not stored; a retry can't help |
 
 pub mod admin;
+pub mod apps;
 pub mod batch;
 pub mod cli;
 pub mod config;

@@ -37,6 +37,7 @@ pub struct ShippingHandle {
 #[derive(Debug, Default)]
 struct Asked {
     finish: AtomicBool,
+    patient: AtomicBool,
     end: AtomicBool,
 }
 
@@ -45,6 +46,18 @@ impl ShippingHandle {
     pub fn finish(&self) {
         self.asked.finish.store(true, Ordering::Release);
         self.thread.thread().unpark();
+    }
+
+    /// The same, however long the bucket is down.
+    pub fn drain(&self) {
+        self.asked.patient.store(true, Ordering::Release);
+        self.finish();
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
     }
 
     /// Waits until everything is shipped, but not beyond `deadline`.
@@ -101,13 +114,13 @@ pub fn start(
     let told = asked.clone();
     let handle = std::thread::Builder::new()
         .name(format!("ship-{sink}"))
-        .spawn(move || run(shipper, metrics, &watch, &told))?;
+        .spawn(move || run(shipper, &metrics, &watch, &told))?;
     // A wake before this is only a nap that is not cut short.
     let _ = thread.set(handle.thread().clone());
     Ok(ShippingHandle { asked, thread: handle })
 }
 
-fn run(mut shipper: Shipper<impl Source>, metrics: LaneRecorder, watch: &impl Watch, asked: &Asked) {
+fn run(mut shipper: Shipper<impl Source>, metrics: &LaneRecorder, watch: &impl Watch, asked: &Asked) {
     let (mut publish_at, mut finishing) = (Instant::now(), None);
     let mut in_hand = 0_u64;
     loop {
@@ -125,8 +138,11 @@ fn run(mut shipper: Shipper<impl Source>, metrics: LaneRecorder, watch: &impl Wa
         }
         // An object that is made anew is read twice.
         in_hand = (in_hand + turn.read).saturating_sub(turn.delivered);
-        let gone = finishing
-            .is_some_and(|since| matches!(shipper.health(), Health::Down(_)) && now > since + DOWN_PATIENCE);
+        let patient = asked.patient.load(Ordering::Acquire);
+        let gone = !patient
+            && finishing.is_some_and(|since| {
+                matches!(shipper.health(), Health::Down(_)) && now > since + DOWN_PATIENCE
+            });
         let done = shipper.is_done();
         if now >= publish_at || done {
             publish_at = now + PUBLISH_EVERY;

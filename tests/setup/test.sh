@@ -57,7 +57,7 @@ build() { cargo build --workspace --all-targets --quiet; }
 
 unit() {
     check build build
-    tests unit cargo test --workspace --exclude millrun-tests --no-fail-fast
+    tests unit cargo test --workspace --exclude millrun-tests --exclude millrun-image-tests --no-fail-fast
     tests support cargo test --package millrun-tests --lib --no-fail-fast
 }
 
@@ -84,9 +84,18 @@ perf() {
     tests perf cargo run --package perf-check --quiet -- --binary "$target/release/millrun"
 }
 
+# The release binary in its container image. Where containers can't be run these fail, one by one.
+image() {
+    check build-image-engine cargo build --release --package millrun --bin millrun --quiet
+    local storage
+    storage=$(realpath --canonicalize-missing "$target/image")
+    check build-image env MILLRUN_TEST_IMAGE_STORAGE="$storage" tests/setup/image.sh build "$target/release/millrun"
+    MILLRUN_TEST_IMAGE_STORAGE=$storage tests image cargo test --package millrun-image-tests --no-fail-fast
+}
+
 for group in "$@"; do
     case "$group" in
-        fmt | lint | unit | loom | e2e | fuzz-seeds | perf) "$group" ;;
+        fmt | lint | unit | loom | e2e | fuzz-seeds | perf | image) "$group" ;;
         *) echo "test.sh: no group is named '$group'" >&2; exit 2 ;;
     esac
 done

@@ -1,6 +1,6 @@
 //! The answers, path by path.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::Json;
 use axum::extract;
@@ -74,7 +74,7 @@ pub(super) async fn live(extract::State(state): Shared) -> Response {
 }
 
 pub(super) async fn config(extract::State(state): Shared) -> Response {
-    text("text/plain; charset=utf-8", state.config.clone())
+    text("text/plain; charset=utf-8", state.config.lock().unwrap_or_else(PoisonError::into_inner).clone())
 }
 
 pub(super) async fn not_found() -> Response {

@@ -1,6 +1,6 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use millrun_sinks::{Delivery, Fate, Fault, FaultKind, Gauge, Health, Retry, Whose};
@@ -41,7 +41,12 @@ fn admin() -> Admin {
     );
     let (shard, lane) = (metrics.shard_recorder(0).unwrap(), metrics.lane_recorder(0).unwrap());
     let config = "[sink.main]\nkind = \"kafka\"\npassword = \"***\"\n".to_owned();
-    let state = State::new(metrics, Arc::default(), config, "http://127.0.0.1:8088/collect".to_owned());
+    let state = State::new(
+        metrics,
+        Arc::default(),
+        Arc::new(Mutex::new(config)),
+        "http://127.0.0.1:8088/collect".to_owned(),
+    );
     let handle = start(SocketAddr::from(([127, 0, 0, 1], 0)), state.clone()).unwrap();
     Admin { handle, state, shard, lane }
 }
@@ -175,7 +180,7 @@ fn the_configuration_is_shown_as_it_was_given() {
     assert!(
         answer.head.contains("content-type: text/plain") && answer.head.contains("cache-control: no-store")
     );
-    assert_eq!(answer.body, admin.state.config);
+    assert_eq!(answer.body, *admin.state.config.lock().unwrap());
     assert!(answer.body.contains("password = \"***\""));
 }
 

@@ -10,9 +10,10 @@ use super::origins;
 use super::reader::{Reader, Section};
 use super::reference::Reference;
 use super::settings::{
-    Ack, Acknowledgement, Admin, Batch, Cors, Driver, Journal, Limits, Log, LogFormat, Outage, Protocol,
-    RecordKey, Route, Server, Settings, Sink, SinkKind,
+    Ack, Acknowledgement, Admin, Batch, Cors, Drain, Driver, Journal, Limits, Log, LogFormat, MetricsOutput,
+    Outage, Protocol, RecordKey, Route, Server, Settings, Sink, SinkKind,
 };
+use crate::apps::APP_ID_BYTES_MAX;
 
 #[cfg(any(feature = "kinesis", feature = "s3"))]
 mod aws;
@@ -46,6 +47,8 @@ pub(super) fn settings(reader: &mut Reader) -> (Settings, Vec<String>) {
         routes,
         cors: cors(reader),
         journal: journal(reader),
+        drain: drain(reader, &server),
+        metrics: metrics(reader),
         admin: admin(reader),
         log: log(reader),
         server,
@@ -90,6 +93,7 @@ fn server(reader: &mut Reader) -> Server {
         driver: reader.choice(&section, "driver", &drivers),
         trusted_proxies: u8::try_from(reader.integer(&section, "trusted_proxies", 0..=255)).unwrap_or(1),
         ping_path: path(reader, &section, "ping_path"),
+        redirect_to_https: reader.boolean(&section, "redirect_to_https"),
         dev_mode: reader.boolean(&section, "dev_mode"),
         backlog: u32::try_from(reader.integer(&section, "backlog", 1..=65_535)).unwrap_or(4096),
         drain_delay: reader.ms(&section, "drain_delay_ms", 0..=28_000),
@@ -187,6 +191,26 @@ fn journal(reader: &mut Reader) -> Journal {
     }
 }
 
+/// The engine ends this long before its supervisor would end it.
+pub(crate) const STOP_LEAD: Duration = Duration::from_secs(2);
+
+fn drain(reader: &mut Reader, server: &Server) -> Drain {
+    let section = Section::fixed("drain");
+    let drain = Drain {
+        waits_for_journal: reader.choice(&section, "journal", &[("leave", false), ("wait", true)]),
+        stop_timeout: reader.ms(&section, "stop_timeout_ms", 3000..=86_400_000),
+    };
+    if drain.waits_for_journal && drain.stop_timeout < server.drain_deadline + STOP_LEAD {
+        let problem = format!(
+            "must be server.drain_deadline_ms = {} and {} more at the least: requests are finished first",
+            server.drain_deadline.as_millis(),
+            STOP_LEAD.as_millis()
+        );
+        reader.fail(&section, "stop_timeout_ms", problem);
+    }
+    drain
+}
+
 /// The indices of the sinks that stand in for others. A stand-in for a stand-in is none: an outage of two would go in
 /// circles.
 fn fallbacks(reader: &mut Reader, mut sinks: Vec<(Sink, Option<String>)>) -> Vec<Sink> {
@@ -225,6 +249,25 @@ fn cors(reader: &mut Reader) -> Cors {
         }
     }
     Cors { origins: parsed, max_age: Duration::from_secs(reader.integer(&section, "max_age_s", 0..=86_400)) }
+}
+
+fn metrics(reader: &mut Reader) -> MetricsOutput {
+    let section = Section::fixed("metrics");
+    let namespace = reader.text(&section, "namespace", "CloudWatch's namespace");
+    // "Namespace" in the reference of PutMetricData.
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/#: ".contains(&byte);
+    if namespace.len() > 255 || !namespace.bytes().all(allowed) || namespace.starts_with("AWS/") {
+        reader.fail(
+            &section,
+            "namespace",
+            "has at most 255 letters, digits and ._-/#: or spaces, and does not begin with AWS/",
+        );
+    }
+    MetricsOutput {
+        emf: reader.boolean(&section, "emf"),
+        namespace,
+        interval: reader.ms(&section, "emf_interval_ms", 1000..=300_000),
+    }
 }
 
 fn admin(reader: &mut Reader) -> Admin {
@@ -434,7 +477,8 @@ fn routes(reader: &mut Reader, sinks: &[(Sink, Option<String>)], server: &Server
         if !written_ack && sink.is_some_and(|sink| is_journaled_by_default(&sinks[sink].0.kind)) {
             ack = Acknowledgement::Journaled;
         }
-        routes.push(Route { name, path, protocol, sink: sink.unwrap_or(0), ack });
+        let app_ids = app_ids(reader, &section);
+        routes.push(Route { name, path, protocol, sink: sink.unwrap_or(0), ack, app_ids });
     }
     if routes.is_empty() {
         reader.fail(
@@ -444,6 +488,17 @@ fn routes(reader: &mut Reader, sinks: &[(Sink, Option<String>)], server: &Server
         );
     }
     routes
+}
+
+fn app_ids(reader: &mut Reader, section: &Section) -> Vec<String> {
+    let ids = reader.texts(section, "app_ids");
+    for id in &ids {
+        if id.is_empty() || id.len() > APP_ID_BYTES_MAX {
+            let problem = format!("{id:?}: an app's id has 1 to {APP_ID_BYTES_MAX} bytes");
+            reader.fail(section, "app_ids", problem);
+        }
+    }
+    ids
 }
 
 /// Whether somebody wrote the key, here or in the environment.

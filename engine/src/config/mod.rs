@@ -22,6 +22,7 @@ mod tree;
 
 use std::collections::BTreeMap;
 
+pub(crate) use build::STOP_LEAD;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use reference::TEXT as REFERENCE;
 pub use settings::*;
@@ -80,6 +81,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
         _ => usize::MAX,
     });
     Err(ConfigErrors(errors))
+}
+
+/// Settings as TOML, for people: every key, secrets hidden.
+#[must_use]
+pub fn effective(settings: &Settings) -> String {
+    build::effective(settings)
 }
 
 /// The embedded routes and sinks, as far as the user's do not replace them.

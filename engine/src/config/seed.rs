@@ -150,7 +150,7 @@ impl Seed<'_> {
         self.route(NAME, VARIABLE);
     }
 
-    /// Always by the journal: STREAM_ACK_ENABLE, which the replaced system's stacks set to true, has no meaning there.
+    /// Always by the journal: `STREAM_ACK_ENABLE`, which the replaced system's stacks set to true, has no meaning there.
     #[cfg(feature = "s3")]
     fn s3(&mut self) {
         const NAME: &str = "s3";
@@ -175,12 +175,12 @@ impl Seed<'_> {
                 None => self.fail("S3_BATCH_TIMEOUT_SECS", "must be a whole number of seconds"),
             }
         }
-        self.to_the_one_sink(NAME, VARIABLE);
+        self.route_to(NAME, VARIABLE);
     }
 
     /// The one route, to the one sink that `variable` makes.
     fn route(&mut self, sink: &str, variable: &str) {
-        self.to_the_one_sink(sink, variable);
+        self.route_to(sink, variable);
         self.word(
             "STREAM_ACK_ENABLE",
             &["route", "events", "ack"],
@@ -188,7 +188,7 @@ impl Seed<'_> {
         );
     }
 
-    fn to_the_one_sink(&mut self, sink: &str, variable: &str) {
+    fn route_to(&mut self, sink: &str, variable: &str) {
         // A name of its own, so that the embedded route and its local files are gone.
         self.tree.set(&["route", "events", "path"], "/collect", variable);
         self.copy("SERVER_ENDPOINT_PATH", &["route", "events", "path"]);

@@ -21,6 +21,10 @@ pub struct Settings {
     pub ack: Ack,
     /// `[journal]`
     pub journal: Journal,
+    /// `[drain]`
+    pub drain: Drain,
+    /// `[metrics]`
+    pub metrics: MetricsOutput,
     /// `[admin]`
     pub admin: Admin,
     /// `[log]`
@@ -42,6 +46,8 @@ pub struct Server {
     pub trusted_proxies: u8,
     /// Path that answers the clock.
     pub ping_path: String,
+    /// What a load balancer says it got by plain HTTP is answered 308, to the same URL by HTTPS.
+    pub redirect_to_https: bool,
     /// `fakeIp` in the query replaces the client's address: test environments only.
     pub dev_mode: bool,
     /// Length of the kernel's accept queue.
@@ -76,6 +82,8 @@ pub struct Route {
     pub sink: usize,
     /// What a 200 promises.
     pub ack: Acknowledgement,
+    /// Apps whose events are taken; empty: all. The one setting that changes while the engine serves.
+    pub app_ids: Vec<String>,
 }
 
 /// How requests become records, and outcomes answers.
@@ -191,6 +199,26 @@ pub struct Journal {
     pub bytes_max: u64,
     /// Size of a segment.
     pub segment_bytes: u64,
+}
+
+/// `[drain]`: what becomes of the journal when the engine is told to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// Deliver what is in the journal before the process ends.
+    pub waits_for_journal: bool,
+    /// Between SIGTERM and SIGKILL: what the process's supervisor leaves it. Counts only where the journal is waited for.
+    pub stop_timeout: Duration,
+}
+
+/// `[metrics]`: metrics that the engine writes by itself. The admin port has all of them anyway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsOutput {
+    /// CloudWatch's embedded metric format on standard output.
+    pub emf: bool,
+    /// CloudWatch's namespace.
+    pub namespace: String,
+    /// How often.
+    pub interval: Duration,
 }
 
 /// `[admin]`

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[cfg(feature = "s3")]
 use millrun_sinks::s3::JournalShape;
@@ -175,6 +175,7 @@ fn arena_bytes(feed: &FeedLimits) -> usize {
 #[derive(Debug)]
 pub(super) struct Journals {
     keeper: KeeperHandle,
+    budget: Arc<Budget>,
     couriers: Vec<Courier>,
     /// By journal, then by shard.
     streams: Vec<Vec<ShardStream<File>>>,
@@ -255,13 +256,45 @@ impl Journals {
             couriers.push(post.start(journal.reader, watch)?);
             streams.push(journal.streams);
         }
-        Ok(Some(Self { keeper, couriers, streams, first: destinations.sinks }))
+        Ok(Some(Self { keeper, budget, couriers, streams, first: destinations.sinks }))
     }
 
     /// One shard's streams, each with its destination.
     pub(super) fn streams_of(&self, shard: u16) -> Vec<(usize, ShardStream<File>)> {
         let streams = self.streams.iter().map(|streams| streams[usize::from(shard)].clone());
         (self.first..).zip(streams).collect()
+    }
+
+    /// Nothing more comes into the journals: delivers what they hold until `deadline`. Returns whether anything is left.
+    pub(super) fn drain(&self, deadline: Instant) -> bool {
+        const LOOK_EVERY: Duration = Duration::from_millis(5);
+        for courier in &self.couriers {
+            match courier {
+                Courier::Relay(relay) => relay.drain(),
+                #[cfg(feature = "s3")]
+                Courier::Shipping(shipping) => shipping.drain(),
+            }
+        }
+        let delivers = |courier: &Courier| match courier {
+            Courier::Relay(relay) => !relay.has_ended(),
+            #[cfg(feature = "s3")]
+            Courier::Shipping(shipping) => !shipping.has_ended(),
+        };
+        while Instant::now() < deadline && self.couriers.iter().any(delivers) {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        let left = self.couriers.iter().filter(|courier| delivers(courier)).count();
+        if left == 0 {
+            tracing::info!("the journal is delivered");
+        } else {
+            tracing::error!(
+                sinks = left,
+                used_bytes = self.budget.used_bytes(),
+                "the journal is not delivered in time: what is in it stays for the next start on its directory; \
+                 `millrun journal ls` says what, `millrun journal replay` delivers it"
+            );
+        }
+        left > 0
     }
 
     /// Nothing more comes into the journals: no more is handed to the lanes, and what is shipped is shipped to the end.

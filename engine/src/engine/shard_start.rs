@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::LANE_LEAD;
 use super::journals::Destinations;
+use crate::apps::LiveApps;
 use crate::batch::{Feed, FeedLimits};
 use crate::config::{Driver, Settings};
 use crate::lane::LanePort;
@@ -25,6 +26,7 @@ pub(super) struct ShardStart {
     pub(super) seats: Arc<AtomicUsize>,
     pub(super) body_memory_bytes: usize,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) apps: Arc<LiveApps>,
     pub(super) ports: Vec<Arc<LanePort>>,
     pub(super) destinations: Destinations,
     pub(super) feeds: Vec<FeedLimits>,
@@ -56,6 +58,7 @@ impl ShardStart {
         });
         let shard = Shard::new(ShardParts {
             routes: routes.collect(),
+            apps: self.apps,
             phase: self.phase,
             connections_max: self.connections_max,
             seats: self.seats,

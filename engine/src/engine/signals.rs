@@ -2,79 +2,95 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// Waits for SIGTERM or SIGINT; false when a shard ended first (or signals can't be had).
-pub(super) fn wait(ended: &mut UnboundedReceiver<u16>) -> bool {
-    on_runtime(async {
-        let Some((mut terminate, mut interrupt)) = handlers() else { return false };
-        tokio::select! {
-            _ = terminate.recv() => true,
-            _ = interrupt.recv() => true,
-            shard = ended.recv() => {
-                tracing::error!(?shard, "a shard's thread ended");
-                false
-            }
-        }
-    })
+/// SIGTERM, SIGINT and SIGHUP, from when it is made: one that comes before anybody waits is not lost, and does not end
+/// the process as it would without.
+#[derive(Debug)]
+pub(super) struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
-/// Waits for `delay`, a further signal (an operator in a hurry), or a shard that ended.
-pub(super) fn wait_or(ended: &mut UnboundedReceiver<u16>, delay: Duration) {
-    on_runtime(async {
-        let Some((mut terminate, mut interrupt)) = handlers() else { return false };
-        tokio::select! {
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => false,
-            _ = ended.recv() => false,
-            () = tokio::time::sleep(delay) => true,
-        }
-    });
+/// Why [`Signals::wait`] returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// SIGTERM or SIGINT.
+    End,
+    /// SIGHUP: read the configuration again.
+    ReadAgain,
+    /// A shard ended.
+    ShardEnded,
 }
 
-/// Ends the process at `deadline`, or at a further signal, unless what it returns is dropped before.
-///
-/// A thread can hang where nothing can wake it: in `fsync` on a disk that went away, say. What it holds is not stored,
-/// and was not answered 200.
-pub(super) fn end_process_at(deadline: Instant) -> impl Drop {
-    let (disarm, disarmed) = tokio::sync::oneshot::channel::<()>();
-    let watch = move || {
-        on_runtime(async {
-            let Some((mut terminate, mut interrupt)) = handlers() else { return false };
+impl Signals {
+    /// # Errors
+    /// The kernel's, where the process may have no more descriptors, say.
+    pub(super) fn listen() -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let inside = runtime.enter();
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let hangup = signal(SignalKind::hangup())?;
+        drop(inside);
+        Ok(Self { runtime, terminate, interrupt, hangup })
+    }
+
+    /// Waits for a signal, or a shard that ended.
+    pub(super) fn wait(&mut self, ended: &mut UnboundedReceiver<u16>) -> Woken {
+        let Self { runtime, terminate, interrupt, hangup } = self;
+        runtime.block_on(async {
             tokio::select! {
-                _ = disarmed => return true,
-                _ = terminate.recv() => tracing::error!("a further signal: the process ends at once"),
-                _ = interrupt.recv() => tracing::error!("a further signal: the process ends at once"),
-                () = tokio::time::sleep(deadline.saturating_duration_since(Instant::now())) => {
-                    tracing::error!("server.drain_deadline_ms has passed and something still hangs: the process ends");
+                _ = terminate.recv() => Woken::End,
+                _ = interrupt.recv() => Woken::End,
+                _ = hangup.recv() => Woken::ReadAgain,
+                shard = ended.recv() => {
+                    tracing::error!(?shard, "a shard's thread ended");
+                    Woken::ShardEnded
                 }
             }
-            std::process::exit(1)
+        })
+    }
+
+    /// Waits for `delay`, a further signal (an operator in a hurry), or a shard that ended.
+    pub(super) fn wait_or(&mut self, ended: &mut UnboundedReceiver<u16>, delay: Duration) {
+        let Self { runtime, terminate, interrupt, .. } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                _ = ended.recv() => {}
+                () = tokio::time::sleep(delay) => {}
+            }
         });
-    };
-    if let Err(error) = std::thread::Builder::new().name("drain-watch".into()).spawn(watch) {
-        tracing::error!(%error, "no thread watches over the drain's deadline");
     }
-    disarm
-}
 
-fn handlers() -> Option<(Signal, Signal)> {
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(terminate), Ok(interrupt)) => Some((terminate, interrupt)),
-        (terminate, interrupt) => {
-            tracing::error!(?terminate, ?interrupt, "no signal handler");
-            None
+    /// Ends the process at `deadline`, or at a further signal, unless what it returns is dropped before.
+    ///
+    /// A thread can hang where nothing can wake it: in `fsync` on a disk that went away, say. What it holds is not
+    /// stored, and was not answered 200.
+    pub(super) fn end_process_at(self, deadline: Instant) -> impl Drop {
+        let (disarm, disarmed) = tokio::sync::oneshot::channel::<()>();
+        let Self { runtime, mut terminate, mut interrupt, .. } = self;
+        let watch = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = disarmed => return,
+                    _ = terminate.recv() => tracing::error!("a further signal: the process ends at once"),
+                    _ = interrupt.recv() => tracing::error!("a further signal: the process ends at once"),
+                    () = tokio::time::sleep(deadline.saturating_duration_since(Instant::now())) => {
+                        tracing::error!("the time for the drain has passed and something still hangs: the process ends");
+                    }
+                }
+                std::process::exit(1)
+            });
+        };
+        if let Err(error) = std::thread::Builder::new().name("drain-watch".into()).spawn(watch) {
+            tracing::error!(%error, "no thread watches over the drain's deadline");
         }
-    }
-}
-
-fn on_runtime(wait: impl Future<Output = bool>) -> bool {
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(wait),
-        Err(error) => {
-            tracing::error!(%error, "the main thread can't wait for signals");
-            false
-        }
+        disarm
     }
 }

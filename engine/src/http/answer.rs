@@ -26,6 +26,13 @@ pub enum Content<'a> {
         /// The body.
         body: &'a [u8],
     },
+    /// 308 to `https://`, host and target (RFC 9110 section 15.4.9): method and body stay what they are.
+    ToHttps {
+        /// Without a port: that of the other scheme is another.
+        host: &'a [u8],
+        /// In origin form.
+        uri: &'a [u8],
+    },
     /// A row of the table of refusals.
     Refusal {
         /// Which.
@@ -96,6 +103,15 @@ impl Answer<'_> {
                 let (head, body) = &REFUSALS[refusal as usize];
                 out.extend_from_slice(head);
                 (&**body, retry_after_s)
+            }
+            Content::ToHttps { host, uri } => {
+                out.extend_from_slice(
+                    b"HTTP/1.1 308 Permanent Redirect\r\nServer: millrun\r\nContent-Length: 0\r\nLocation: https://",
+                );
+                out.extend_from_slice(host);
+                out.extend_from_slice(uri);
+                out.extend_from_slice(b"\r\nDate: ");
+                (&b""[..], None)
             }
             Content::Success { status, content_type, body } => {
                 success_head(out, status, content_type, body.len());
@@ -177,6 +193,7 @@ const fn reason_phrase(status: u16) -> &'static str {
         200 => "OK",
         204 => "No Content",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",

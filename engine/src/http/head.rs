@@ -83,6 +83,7 @@ pub enum Method {
 }
 
 /// A request head.
+#[allow(clippy::struct_excessive_bools, reason = "each says one thing that a client said")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The method, as far as it is told apart.
@@ -103,6 +104,10 @@ pub struct Head {
     pub keep_alive: bool,
     /// The client waits for `100 Continue` before it sends the body.
     pub expect_continue: bool,
+    /// `Host`
+    pub host: Option<Span>,
+    /// `X-Forwarded-Proto: http`: a proxy got the request by plain HTTP.
+    pub from_http: bool,
     /// `User-Agent`
     pub user_agent: Option<Span>,
     /// `Origin`
@@ -202,6 +207,8 @@ impl Head {
             framing: Framing::Length(0),
             keep_alive: !http_1_0,
             expect_continue: false,
+            host: None,
+            from_http: false,
             user_agent: None,
             origin: None,
             forwarded_for: Spans::default(),
@@ -218,7 +225,10 @@ impl Head {
     ) -> Result<(), Refusal> {
         let (name, value) = (field.name.as_bytes(), field.value);
         match name.len() {
-            4 if is_name(name, b"host") => once(&mut claims.host, value, Refusal::DuplicateHost)?,
+            4 if is_name(name, b"host") => {
+                once(&mut claims.host, value, Refusal::DuplicateHost)?;
+                self.host = Some(Span::within(bytes, value));
+            }
             6 if is_name(name, b"expect") => once(&mut claims.expect, value, Refusal::ExpectationFailed)?,
             6 if is_name(name, b"origin") => self.origin = Some(Span::within(bytes, value)),
             10 if is_name(name, b"user-agent") => self.user_agent = Some(Span::within(bytes, value)),
@@ -238,6 +248,7 @@ impl Head {
             17 if is_name(name, b"transfer-encoding") => {
                 once(&mut claims.transfer_encoding, value, Refusal::BadTransferEncoding)?;
             }
+            17 if is_name(name, b"x-forwarded-proto") => self.from_http = value.eq_ignore_ascii_case(b"http"),
             _ => {}
         }
         Ok(())

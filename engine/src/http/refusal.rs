@@ -35,6 +35,7 @@ pub enum Refusal {
     UnsupportedEncoding,
     BadEncoding,
     NotFound,
+    AppNotAllowed,
     MethodNotAllowed,
     EmptyEvent,
     TooManyConnections,
@@ -74,7 +75,7 @@ const FINAL: bool = false;
 
 impl Refusal {
     /// Every refusal, in the order of its number: `ALL[refusal as usize] == refusal`.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::BadRequestLine,
         Self::BadTarget,
         Self::BadHeader,
@@ -102,6 +103,7 @@ impl Refusal {
         Self::UnsupportedEncoding,
         Self::BadEncoding,
         Self::NotFound,
+        Self::AppNotAllowed,
         Self::MethodNotAllowed,
         Self::EmptyEvent,
         Self::TooManyConnections,
@@ -147,6 +149,7 @@ impl Refusal {
             Self::UnsupportedEncoding => row(415, "unsupported_encoding", KEEPS, FINAL, "Content-Encoding is none of identity, gzip, deflate, zstd, snappy"),
             Self::BadEncoding => row(400, "bad_encoding", KEEPS, FINAL, "the body is not what its Content-Encoding says"),
             Self::NotFound => row(404, "not_found", KEEPS, FINAL, "no route has this path"),
+            Self::AppNotAllowed => row(403, "app_not_allowed", KEEPS, FINAL, "the query's appId is none of the route's app_ids"),
             Self::MethodNotAllowed => row(405, "method_not_allowed", KEEPS, FINAL, "this path does not serve this method"),
             Self::EmptyEvent => row(400, "empty_event", KEEPS, FINAL, "an event is a body, or a GET with a query"),
             Self::TooManyConnections => row(503, "too_many_connections", CLOSES, RETRY, "limits.connections_max is reached"),

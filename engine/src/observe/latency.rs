@@ -89,6 +89,17 @@ impl Distribution {
         self.sum = self.sum.wrapping_add(other.sum);
     }
 
+    /// What was recorded since `earlier`, which is of the same recording.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut since = Self { shifted: self.shifted.clone(), sum: self.sum.wrapping_sub(earlier.sum) };
+        // Fails where `earlier` has what this has not: it is no earlier state then, and all of this is new.
+        if since.shifted.subtract(&earlier.shifted).is_err() {
+            since = Self { shifted: self.shifted.clone(), sum: self.sum };
+        }
+        since
+    }
+
     fn clear(&mut self) {
         self.shifted.reset();
         self.sum = 0;

@@ -4,7 +4,9 @@
 //! asked ([`registry`], [`render`]). What each metric is called is one table ([`family`]). Nothing here can make a shard wait.
 
 pub mod counter;
+pub mod emf;
 pub mod family;
+pub mod interval;
 pub mod lane;
 pub mod latency;
 pub mod log;

@@ -10,17 +10,21 @@ pub enum Outcome {
     Ok,
     /// 204: a CORS preflight.
     NoContent,
+    /// 308: to HTTPS.
+    Redirected,
     /// Anything else.
     Refused(Refusal),
 }
 
 impl Outcome {
     /// How many outcomes there are.
-    pub const COUNT: usize = 2 + Refusal::ALL.len();
+    pub const COUNT: usize = 3 + Refusal::ALL.len();
 
     /// Every outcome, in the order of [`Self::index`].
     pub fn all() -> impl Iterator<Item = Self> {
-        [Self::Ok, Self::NoContent].into_iter().chain(Refusal::ALL.into_iter().map(Self::Refused))
+        [Self::Ok, Self::NoContent, Self::Redirected]
+            .into_iter()
+            .chain(Refusal::ALL.into_iter().map(Self::Refused))
     }
 
     /// Its number, below [`Self::COUNT`].
@@ -30,7 +34,8 @@ impl Outcome {
         match self {
             Self::Ok => 0,
             Self::NoContent => 1,
-            Self::Refused(refusal) => 2 + refusal as usize,
+            Self::Redirected => 2,
+            Self::Refused(refusal) => 3 + refusal as usize,
         }
     }
 
@@ -40,6 +45,7 @@ impl Outcome {
         match self {
             Self::Ok => 200,
             Self::NoContent => 204,
+            Self::Redirected => 308,
             Self::Refused(refusal) => refusal.status(),
         }
     }
@@ -50,6 +56,7 @@ impl Outcome {
         match self {
             Self::Ok => "ok",
             Self::NoContent => "preflight",
+            Self::Redirected => "to_https",
             Self::Refused(refusal) => refusal.name(),
         }
     }

@@ -94,6 +94,11 @@ impl<S: Source> Relay<S> {
         }
     }
 
+    /// Whether a stream that could not be read is to be tried again.
+    pub fn is_in_trouble(&self) -> bool {
+        self.streams.iter().any(|stream| stream.not_before.is_some())
+    }
+
     /// Batches in the lane.
     pub fn under_way(&self) -> usize {
         usize::from(self.limits.batches) - self.free.len()
@@ -140,10 +145,14 @@ impl<S: Source> Relay<S> {
                     let sequence = self.gather(id, sequence, &mut batch);
                     let under_way = Some(UnderWay { slot: batch.origin().slot, sequence });
                     self.streams[place].under_way = under_way;
+                    self.streams[place].not_before = None;
                     more = true;
                     launch(Sealed { batch, sealed_at: now, deadline: now + DEADLINE, patient: true });
                 }
-                Ok(None) => self.free.push(batch),
+                Ok(None) => {
+                    self.streams[place].not_before = None;
+                    self.free.push(batch);
+                }
                 Err(error) => {
                     self.free.push(batch);
                     self.streams[place].not_before = Some(now + ERROR_PAUSE);

@@ -65,11 +65,24 @@ pub struct RelayHandle {
 
 #[derive(Debug, Default)]
 struct Asked {
+    drain: AtomicBool,
     stop: AtomicBool,
     end: AtomicBool,
 }
 
 impl RelayHandle {
+    /// Nothing more is written into the journal: it ends by itself once everything is delivered.
+    pub fn drain(&self) {
+        self.asked.drain.store(true, Ordering::Release);
+        self.returns.ring();
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Asks for no more to be handed over. Call it before the lane is stopped.
     pub fn stop(&self) {
         self.asked.stop.store(true, Ordering::Release);
@@ -116,6 +129,8 @@ fn run(thread: RelayThread, source: impl Source, watch: &impl Watch, asked: &Ask
         // Read before the ring: what the lane gave back before it ended is seen below.
         let ends = asked.end.load(Ordering::Acquire);
         let stopping = asked.stop.load(Ordering::Acquire);
+        // Read before the journal: what was written before this was set is seen below.
+        let draining = asked.drain.load(Ordering::Acquire);
         returns.answer();
         while let Some(returned) = returns.pop() {
             stuck.push(returned);
@@ -128,7 +143,7 @@ fn run(thread: RelayThread, source: impl Source, watch: &impl Watch, asked: &Ask
                 }
             }
         }
-        let mut more = false;
+        let (mut more, mut failed) = (false, false);
         if !stopping && now >= not_before {
             bell.falls_asleep();
             let live = !port.queue.is_empty();
@@ -139,19 +154,22 @@ fn run(thread: RelayThread, source: impl Source, watch: &impl Watch, asked: &Ask
             match turn {
                 Ok(again) => more = again,
                 Err(error) => {
+                    failed = true;
                     if let Some(suppressed) = lines.admit(now) {
                         tracing::error!(sink = name, %error, suppressed, "the journal can't be read; trying again");
                     }
                 }
             }
         }
-        if now >= publish_at {
+        let idle = !more && !failed && relay.under_way() == 0 && stuck.is_empty() && now >= not_before;
+        let drained = draining && idle && !relay.is_in_trouble();
+        if now >= publish_at || drained {
             publish_at = now + PUBLISH_EVERY;
             watch.refused_bytes(rejected.bytes());
             metrics.depth(0, relay.under_way() as u64);
             metrics.publish(watch.health(), |publish| watch.gauges(publish));
         }
-        if stopping && (relay.under_way() == 0 || ends) {
+        if drained || stopping && (relay.under_way() == 0 || ends) {
             return;
         }
         let busy = more || relay.under_way() > 0;
@@ -161,6 +179,7 @@ fn run(thread: RelayThread, source: impl Source, watch: &impl Watch, asked: &Ask
         let pause = match (more, relay.under_way()) {
             (true, 0) => HELD_BACK_PAUSE,
             (_, 1..) => BUSY_PAUSE,
+            (false, 0) if draining => HELD_BACK_PAUSE,
             (false, 0) => publish_at.saturating_duration_since(now).max(HELD_BACK_PAUSE),
         };
         sleep(&mut wire, pause);

@@ -39,7 +39,8 @@ impl Choice {
 #[error("server.driver = \"io_uring\": {0}; or set server.driver = \"auto\"")]
 pub struct Unavailable(String);
 
-/// Chooses the driver by trying to make a ring.
+/// Chooses the driver by trying to make a ring, and to enter it: a seccomp profile can allow the one without the other,
+/// and shards on such a ring would never hear from it.
 ///
 /// # Errors
 /// When `io_uring` is demanded and not to be had.
@@ -47,22 +48,22 @@ pub fn choose(wanted: Driver) -> Result<Choice, Unavailable> {
     if wanted == Driver::Epoll {
         return Ok(Choice { driver: Driver::Epoll, why: "server.driver = \"epoll\"".into() });
     }
-    match ring_builder().build(8) {
+    match ring_builder().build(8).and_then(|ring: io_uring::IoUring| ring.submitter().submit()) {
         Ok(_) => Ok(Choice { driver: Driver::IoUring, why: "the kernel allows io_uring".into() }),
         Err(error) if wanted == Driver::Auto => Ok(Choice { driver: Driver::Epoll, why: explain(&error) }),
         Err(error) => Err(Unavailable(explain(&error))),
     }
 }
 
-/// What an error of `io_uring_setup(2)` means here, and the way out.
+/// What an error of `io_uring_setup(2)` or `io_uring_enter(2)` means here, and the way out.
 fn explain(error: &io::Error) -> String {
     let (cause, remedy) = match error.raw_os_error() {
         Some(libc::ENOSYS) => (
-            "io_uring_setup is not there: a seccomp profile hides it (container runtimes do so by default) or the kernel is older than 5.1",
-            "run the container with a seccomp profile that allows io_uring_setup, io_uring_enter and io_uring_register",
+            "io_uring is not there: a seccomp profile hides it (container runtimes do so by default) or the kernel is older than 5.1",
+            "run the container with a seccomp profile that allows io_uring_setup and io_uring_enter",
         ),
         Some(libc::EPERM) => (
-            "io_uring_setup is forbidden: by kernel.io_uring_disabled or a seccomp profile",
+            "io_uring is forbidden: by kernel.io_uring_disabled or a seccomp profile",
             "sysctl kernel.io_uring_disabled=0, and a seccomp profile that allows io_uring_*",
         ),
         Some(libc::ENOMEM) => (

@@ -22,6 +22,8 @@ use crate::record::RequestId;
 enum Target {
     Health,
     Ping,
+    /// An event that came to a proxy by plain HTTP, where it has to come by HTTPS.
+    ToHttps,
     /// Any OPTIONS of a path that is served: never recorded.
     Preflight,
     /// An event for this route.
@@ -41,6 +43,7 @@ pub(super) struct Reply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Success {
     Protocol(protocol::Answer),
+    ToHttps,
     Preflight,
     Health,
     Ping,
@@ -79,6 +82,7 @@ impl<S: AsyncReadRent + AsyncWriteRent> Connection<S> {
             }
             other => {
                 let reply = match other {
+                    Ok(Target::ToHttps) => Reply::success(Success::ToHttps),
                     Ok(Target::Preflight) => Reply::success(Success::Preflight),
                     Ok(Target::Ping) => Reply::success(Success::Ping),
                     Ok(Target::Head(answer)) => Reply::success(Success::Protocol(answer)),
@@ -173,7 +177,15 @@ impl Shard {
             return if served { Ok(Target::Preflight) } else { Err(Refusal::NotFound) };
         }
         match (route, health, ping) {
+            (Some(_), ..) if head.from_http && self.settings.server.redirect_to_https => {
+                // Only HTTP/1.0 may come without; there is no URL to name then.
+                if head.host.is_some() { Ok(Target::ToHttps) } else { Err(Refusal::MissingHost) }
+            }
             (Some(route), ..) => {
+                let query = head.query.map(|query| query.of(buffer));
+                if !self.apps.borrow()[route].takes(query) {
+                    return Err(Refusal::AppNotAllowed);
+                }
                 let method = head.method_name.of(buffer);
                 match self.routes[route].protocol.wants(method, head.query.is_some())? {
                     Wants::Event => Ok(Target::Event(route)),
@@ -293,6 +305,7 @@ impl Shard {
         match reply.outcome {
             Ok(Success::Ping) => self.metrics.ping_answered(),
             Ok(Success::Health) => self.metrics.health_answered(),
+            Ok(Success::ToHttps) => self.metrics.answered(route, Outcome::Redirected),
             Ok(Success::Preflight) => self.metrics.answered(route, Outcome::NoContent),
             Ok(Success::Protocol(_)) => self.metrics.answered(route, Outcome::Ok),
             Err(refusal) => self.metrics.answered(route, Outcome::Refused(refusal)),
@@ -304,6 +317,10 @@ impl Shard {
         let mut ping = [0; PING_BYTES_MAX];
         let content = match reply.outcome {
             Err(refusal) => Content::Refusal { refusal, retry_after_s: reply.retry_after_s },
+            Ok(Success::ToHttps) => {
+                let host = head.host.map_or(&[][..], |host| host.of(buffer));
+                Content::ToHttps { host: without_port(host), uri: head.uri.of(buffer) }
+            }
             Ok(Success::Preflight) => Content::Success { status: 204, content_type: None, body: &[] },
             Ok(Success::Protocol(protocol::Answer { status, content_type, body })) => {
                 Content::Success { status, content_type, body }
@@ -344,6 +361,16 @@ impl Shard {
     }
 }
 
+/// `Host` (RFC 9110 section 7.2) without its port, which is that of plain HTTP.
+fn without_port(host: &[u8]) -> &[u8] {
+    let colon = host.iter().rposition(|byte| *byte == b':');
+    // The colons of an IPv6 address stand in brackets.
+    match colon {
+        Some(colon) if !host[colon..].contains(&b']') => &host[..colon],
+        _ => host,
+    }
+}
+
 fn json(body: &[u8]) -> Content<'_> {
     Content::Success { status: 200, content_type: Some("application/json"), body }
 }
@@ -365,6 +392,19 @@ fn ping_body(unix_nanos: u64, buffer: &mut [u8; PING_BYTES_MAX]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_port_is_cut_off() {
+        for (host, name) in [
+            (&b"in.example.com"[..], &b"in.example.com"[..]),
+            (b"in.example.com:8088", b"in.example.com"),
+            (b"10.0.0.1:80", b"10.0.0.1"),
+            (b"[::1]", b"[::1]"),
+            (b"[::1]:80", b"[::1]"),
+        ] {
+            assert_eq!(without_port(host), name);
+        }
+    }
 
     #[test]
     fn the_clock_has_three_decimals() {

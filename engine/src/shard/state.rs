@@ -13,6 +13,7 @@ use slab::Slab;
 use super::buffer::BufferPool;
 use super::ticket::{Ticket, Tickets};
 use super::watch::{Tick, Watch, ticks};
+use crate::apps::{self, LiveApps};
 use crate::batch::Feed;
 use crate::config::{Acknowledgement, RecordKey, Settings};
 use crate::handoff::{Returned, Sealed};
@@ -63,6 +64,10 @@ pub struct Shard {
     pub phase: Arc<PhaseCell>,
     /// Routes in the order of the configuration.
     pub routes: Vec<RouteState>,
+    /// The apps of each route, as this shard knows them, and where a change shows.
+    pub apps: RefCell<apps::Table>,
+    live_apps: Arc<LiveApps>,
+    apps_seen: Cell<u64>,
     /// Who may read our answers.
     pub cors: CorsPolicy,
     /// Sweep deadlines.
@@ -114,6 +119,8 @@ pub struct ShardParts {
     pub phase: Arc<PhaseCell>,
     /// See [`Shard::routes`].
     pub routes: Vec<RouteState>,
+    /// See [`Shard::apps`].
+    pub apps: Arc<LiveApps>,
     /// See [`Shard::connections_max`].
     pub connections_max: usize,
     /// See [`Shard::seats`].
@@ -148,6 +155,9 @@ impl Shard {
         Rc::new(Self {
             phase: parts.phase,
             routes: parts.routes,
+            apps: RefCell::new(parts.apps.table()),
+            live_apps: parts.apps,
+            apps_seen: Cell::new(0),
             cors: CorsPolicy::new(&settings.cors),
             timeouts,
             connections_max: parts.connections_max,
@@ -195,6 +205,11 @@ impl Shard {
         let unix_nanos = Self::unix_nanos();
         self.epoch_unix_nanos.set(unix_nanos.saturating_sub(self.nanos(Instant::now())));
         self.date.set(*self.timestamps.borrow_mut().http_date(unix_nanos));
+        let mut seen = self.apps_seen.get();
+        if let Some(table) = self.live_apps.changed(&mut seen) {
+            *self.apps.borrow_mut() = table;
+            self.apps_seen.set(seen);
+        }
         self.tick.get()
     }
 

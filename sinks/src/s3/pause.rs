@@ -33,6 +33,11 @@ impl Pause {
         self.until = None;
     }
 
+    /// The pause is over, and nothing is known yet of what was tried after it.
+    pub(super) fn end(&mut self) {
+        self.until = None;
+    }
+
     /// Whether the pause is over.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.until.is_none_or(|until| now >= until)

@@ -162,6 +162,8 @@ impl Upload {
         if self.outcome != Outcome::Pending || !self.pause.is_over(now) {
             return;
         }
+        // What is started now is waited for: a turn in between would find nothing to do.
+        self.pause.end();
         while let Some((call, task)) = self.next_call() {
             *ids += 1;
             self.flying.push((*ids, call));

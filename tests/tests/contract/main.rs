@@ -4,13 +4,16 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod admin;
+mod apps;
 mod body_limits;
 mod configuration;
 mod connection;
 mod content_encoding;
 mod cors;
+mod emf;
 mod event;
 mod framing;
+mod https;
 mod proxies;
 mod routes;
 mod smuggling;

@@ -90,7 +90,9 @@ fn multipart_uploads_survive_every_trouble_of_theirs() {
         );
         let mut engine = Engine::start(&options);
         let bodies: Vec<String> = (0..8).map(|number| format!("{number}-").repeat(400_000)).collect();
-        bodies.iter().for_each(|body| post(&engine, body));
+        for body in &bodies {
+            post(&engine, body);
+        }
         // An end would not wait for more than the drain's time.
         poll_until("the parts", RECOVERY, || proxy.counts().contains_key("UploadPart").then_some(()));
         stop(&mut engine);

@@ -5,6 +5,7 @@
 
 mod crash;
 mod delivered;
+mod drain;
 mod faults;
 mod objects;
 mod replay;

@@ -69,7 +69,9 @@ fn large_objects_go_in_parts_small_ones_do_not() {
             .map(|_| (0..900_000).map(|_| char::from(random.u8(b' '..b'~')).to_ascii_lowercase()).collect())
             .map(|text: String| text.replace(['"', '\\'], "-"))
             .collect();
-        bodies.iter().for_each(|body| post(&engine, body));
+        for body in &bodies {
+            post(&engine, body);
+        }
         stop(&mut engine);
         let records = bucket.records(PREFIX);
         assert_once(&records, &bodies);

@@ -65,6 +65,7 @@ pub(in crate::config) fn effective(settings: &Settings) -> String {
     );
     page.number("trusted_proxies", server.trusted_proxies);
     page.text("ping_path", &server.ping_path);
+    page.number("redirect_to_https", server.redirect_to_https);
     page.number("dev_mode", server.dev_mode);
     page.number("backlog", server.backlog);
     page.ms("drain_delay_ms", server.drain_delay);
@@ -87,6 +88,7 @@ pub(in crate::config) fn effective(settings: &Settings) -> String {
                 Acknowledgement::Accepted => "accepted",
             },
         );
+        page.number("app_ids", route.app_ids.iter().collect::<toml_edit::Array>());
     }
     page.section("cors");
     let origins: toml_edit::Array = settings.cors.origins.iter().map(origin).collect();
@@ -137,6 +139,13 @@ fn rest(page: &mut Page, settings: &Settings) {
     page.text("dir", settings.journal.dir.to_string_lossy());
     page.number("bytes_max", settings.journal.bytes_max);
     page.number("segment_bytes", settings.journal.segment_bytes);
+    page.section("drain");
+    page.text("journal", if settings.drain.waits_for_journal { "wait" } else { "leave" });
+    page.ms("stop_timeout_ms", settings.drain.stop_timeout);
+    page.section("metrics");
+    page.number("emf", settings.metrics.emf);
+    page.text("namespace", &settings.metrics.namespace);
+    page.ms("emf_interval_ms", settings.metrics.interval);
     page.section("admin");
     page.text("listen", settings.admin.listen.map_or_else(String::new, |listen| listen.to_string()));
     page.section("log");

@@ -133,7 +133,7 @@ fn the_number_of_fields_is_bounded() {
 /// Growth of a head is growth of every waiting connection's task: a reviewed change.
 #[test]
 fn the_size_of_a_head() {
-    assert_eq!(size_of::<Head>(), 88);
+    assert_eq!(size_of::<Head>(), 96);
 }
 
 proptest! {

@@ -5,9 +5,8 @@
 //!  <dir>/490000.broken      a line could not be written: this hour is never declared complete
 //! ```
 //!
-//! A manifest says: these are all objects that this writer has put, and will ever put, into the hour's place. It is
-//! stored once the hour is over and nothing of it is undecided; every hour in which the writer ran has one, with no
-//! object in it where there was none.
+//! A manifest that is complete says: these are all objects that this writer has put, and will ever put, into the hour's
+//! place. Every hour in which the writer ran has one, with no object in it where there was none.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -35,6 +34,8 @@ struct Line {
 #[derive(Serialize)]
 struct Manifest<'a> {
     version: u32,
+    /// False: the writer may put more objects there, and may have put some that are not named.
+    complete: bool,
     writer: uuid::Uuid,
     bucket: &'a str,
     /// First second of the hour, counted from 1970.
@@ -116,32 +117,30 @@ impl Ledger {
     /// An account with a hole in it proves nothing: better none.
     fn note(&mut self, hour: Hour, result: io::Result<()>) {
         if let Err(error) = result {
-            tracing::error!(%hour, %error, "an object can't be entered into its hour's account: that hour gets no manifest");
+            tracing::error!(%hour, %error, "an object can't be entered into its hour's account: that hour is never declared complete");
             self.hours.insert(hour, false);
             // Survives a restart if the disk allows it; a line that is cut short is noticed as well.
             let _ = File::create(self.path(hour, "broken")).and_then(|file| file.sync_all());
         }
     }
 
-    /// The oldest hour before `current` that is not declared yet.
-    pub(super) fn due(&self, current: Hour) -> Option<Hour> {
-        self.hours.keys().next().copied().filter(|hour| *hour < current)
+    /// Hours with an account, ascending.
+    pub(super) fn hours(&self) -> impl Iterator<Item = Hour> + '_ {
+        self.hours.keys().copied()
     }
 
-    /// The manifest of an hour; none when its account has a hole.
-    pub(super) fn manifest(&self, hour: Hour, writer: uuid::Uuid, bucket: &str) -> Option<Vec<u8>> {
-        if self.hours.get(&hour) != Some(&true) {
-            return None;
-        }
-        let lines = fs::read_to_string(self.path(hour, "ndjson")).and_then(|text| {
-            text.lines().map(|line| serde_json::from_str(line).map_err(io::Error::other)).collect()
-        });
-        let lines: Vec<Line> = match lines {
-            Ok(lines) => lines,
-            Err(error) => {
-                tracing::error!(%hour, %error, "an hour's account can't be read: it gets no manifest");
-                return None;
-            }
+    /// The manifest of an hour. One that is to be complete there is none of when its account has a hole.
+    pub(super) fn manifest(
+        &self,
+        hour: Hour,
+        complete: bool,
+        writer: uuid::Uuid,
+        bucket: &str,
+    ) -> Option<Vec<u8>> {
+        let lines = match self.lines(hour) {
+            Some(lines) => lines,
+            None if complete => return None,
+            None => Vec::new(),
         };
         // An object that was stored anew after a crash is there twice, and the last line is true.
         let objects: BTreeMap<String, Line> =
@@ -156,9 +155,36 @@ impl Ledger {
         let sha256 = digest.finalize().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         let hour_epoch_s = epoch_s(hour.start());
         let objects = objects.into_values().collect();
-        let manifest =
-            Manifest { version: 1, writer, bucket, hour_epoch_s, objects, records, bytes, raw_bytes, sha256 };
+        let manifest = Manifest {
+            version: 1,
+            complete,
+            writer,
+            bucket,
+            hour_epoch_s,
+            objects,
+            records,
+            bytes,
+            raw_bytes,
+            sha256,
+        };
         Some(serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data"))
+    }
+
+    /// An hour's account; none when it has a hole.
+    fn lines(&self, hour: Hour) -> Option<Vec<Line>> {
+        if self.hours.get(&hour) != Some(&true) {
+            return None;
+        }
+        let lines = fs::read_to_string(self.path(hour, "ndjson")).and_then(|text| {
+            text.lines().map(|line| serde_json::from_str(line).map_err(io::Error::other)).collect()
+        });
+        match lines {
+            Ok(lines) => Some(lines),
+            Err(error) => {
+                tracing::error!(%hour, %error, "an hour's account can't be read: it is never declared complete");
+                None
+            }
+        }
     }
 
     /// The hour's manifest is stored, or there will be none.
@@ -216,9 +242,8 @@ mod tests {
         // After a crash the last one is stored again.
         let mut ledger = Ledger::open(dir.path()).unwrap();
         ledger.stored(hour(5), "b", &content(2));
-        assert_eq!(ledger.due(hour(5)), None);
-        assert_eq!(ledger.due(hour(6)), Some(hour(5)));
-        let text = ledger.manifest(hour(5), WRITER, "bucket").unwrap();
+        assert!(ledger.hours().eq([hour(5), hour(6)]));
+        let text = ledger.manifest(hour(5), true, WRITER, "bucket").unwrap();
         let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(value["objects"].as_array().unwrap().len(), 2);
         assert_eq!(value["objects"][0]["key"], "a");
@@ -228,7 +253,7 @@ mod tests {
         let hex = digest.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert_eq!(value["sha256"], hex);
         ledger.close(hour(5));
-        assert_eq!(Ledger::open(dir.path()).unwrap().due(hour(9)), Some(hour(6)));
+        assert!(Ledger::open(dir.path()).unwrap().hours().eq([hour(6)]));
     }
 
     #[test]
@@ -236,18 +261,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::open(dir.path()).unwrap();
         ledger.enter(hour(7));
-        let text = String::from_utf8(ledger.manifest(hour(7), WRITER, "bucket").unwrap()).unwrap();
+        let text = String::from_utf8(ledger.manifest(hour(7), true, WRITER, "bucket").unwrap()).unwrap();
         assert!(text.contains("\"objects\": []"), "{text}");
         fs::remove_file(dir.path().join("7.ndjson")).unwrap();
         fs::create_dir(dir.path().join("7.ndjson")).unwrap();
         ledger.stored(hour(7), "a", &content(1));
-        assert_eq!(ledger.manifest(hour(7), WRITER, "bucket"), None);
+        assert_eq!(ledger.manifest(hour(7), true, WRITER, "bucket"), None);
         // Nor after a restart.
         let ledger = Ledger::open(dir.path()).unwrap();
-        assert_eq!(ledger.manifest(hour(7), WRITER, "bucket"), None);
+        assert_eq!(ledger.manifest(hour(7), true, WRITER, "bucket"), None);
         fs::write(dir.path().join("8.ndjson"), "{\"key\":\"a\",\"rec\n").unwrap();
         let ledger = Ledger::open(dir.path()).unwrap();
-        assert_eq!(ledger.manifest(hour(8), WRITER, "bucket"), None);
+        assert_eq!(ledger.manifest(hour(8), true, WRITER, "bucket"), None);
+        let text = String::from_utf8(ledger.manifest(hour(8), false, WRITER, "bucket").unwrap()).unwrap();
+        assert!(
+            text.contains("\"complete\": false"),
+            "that it is written into can be said all the same: {text}"
+        );
     }
 
     #[test]
@@ -262,6 +292,6 @@ mod tests {
         let mut ledger = Ledger::open(dir.path()).unwrap();
         ledger.stored(hour(5), "b", &content(2));
         assert_eq!(fs::read(&path).unwrap(), text);
-        assert!(ledger.manifest(hour(5), WRITER, "bucket").is_some());
+        assert!(ledger.manifest(hour(5), true, WRITER, "bucket").is_some());
     }
 }

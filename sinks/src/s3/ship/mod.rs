@@ -8,13 +8,14 @@
 //! ```
 //!
 //! **Once.** Before an object can become visible the journal's note says which batches it holds and under which name
-//! ([`plan`]), and up to where everything is delivered, since the journal's own marks lag behind. After a crash the next process looks whether it is there. If it is, its batches are delivered; if not, the
-//! same batches are stored under the same name, so that a late success of the first attempt is overwritten. An object
+//! ([`plan`]), and up to where everything is delivered, since the journal's own marks lag behind. After a crash the next
+//! process looks whether it is there. If it is, its batches are delivered; if not, the same batches are stored under the same name, so that a late success of the first attempt is overwritten. An object
 //! stands twice only where its hour was over and nobody could tell whether it is there (no right to read): that is
 //! counted (`s3_objects_in_doubt_total`).
 //!
 //! **In its hour.** An object is named by the hour in which it is stored. It is closed [`COMMIT_MARGIN`] before the hour's
 //! end; if it is not stored by then, it is withdrawn, looked for, and made anew under a name of the hour that it is now.
+//! Where manifests are asked for, the hour is announced before its first object becomes visible ([`declare`]).
 //!
 //! **Constant memory.** One object at a time, of which the part that is being filled and those that are not stored yet
 //! are held ([`crate::s3::Options::object_memory_bytes`]).
@@ -22,17 +23,21 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `plan` | the note |
-//! | `object` | the object that is being made |
+//! | `recover` | what an earlier process left |
+//! | `object`, `fill` | the object that is being made |
+//! | `hours` | which hour may be put into |
 //! | `ledger` | the account of each hour |
 //! | `declare` | its manifest |
 
 mod declare;
+mod fill;
+mod hours;
 mod ledger;
 mod object;
 mod plan;
+mod recover;
 mod thread;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -41,7 +46,7 @@ use self::ledger::Ledger;
 use self::object::Object;
 use self::plan::{Note, Plan, Range};
 use super::call::{Answer, Work};
-use super::layout::{self, Hour};
+use super::layout::Hour;
 use super::options::Options;
 use super::upload::{Outcome, Upload};
 use super::watch::Watch;
@@ -182,9 +187,10 @@ impl<S: Source, C: Calls> Core<S, C> {
         self.closing = true;
     }
 
-    /// After [`Core::finish`]: everything is delivered.
+    /// After [`Core::finish`]: everything is delivered, and declared.
     pub(super) fn is_done(&self) -> bool {
-        self.closing && self.exhausted
+        let settled = self.declaration.as_ref().is_none_or(Declaration::is_settled);
+        self.closing && self.exhausted && settled
     }
 
     pub(super) fn health(&self) -> Health {
@@ -208,6 +214,7 @@ impl<S: Source, C: Calls> Core<S, C> {
         }
         let own = match &self.state {
             State::Recovering { upload, .. } => upload.next_turn(),
+            State::Storing(object) if !self.is_announced(object.hour) => None,
             State::Filling(object) | State::Storing(object) | State::Withdrawing(object) => {
                 object.upload.as_ref().and_then(Upload::next_turn)
             }
@@ -259,80 +266,6 @@ impl<S: Source, C: Calls> Core<S, C> {
         };
     }
 
-    fn start(&mut self, now: Instant) -> State {
-        let bytes = match self.source.read_note() {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.journal_failed(&error, now);
-                return State::Starting;
-            }
-        };
-        self.note = Note::decode(&bytes).unwrap_or_else(|| Note::new(layout::random_id()));
-        let known: BTreeSet<u16> = self.source.streams().into_iter().map(|id| id.0).collect();
-        self.note.marks.retain(|stream, _| known.contains(stream));
-        let marks: Vec<Range> =
-            self.note.marks.iter().map(|(stream, to)| Range { stream: *stream, from: 0, to: *to }).collect();
-        self.mark(&marks);
-        self.turn.next = now;
-        match self.note.plan.clone() {
-            // Marks move only behind an object that is stored.
-            Some(plan) if plan.content.is_some() && self.is_marked(&plan) => {
-                self.mark(&plan.ranges);
-                State::Idle
-            }
-            Some(plan) => {
-                self.hour_floor = Some(plan.hour);
-                let upload = Upload::left(
-                    plan.key.as_str().into(),
-                    plan.upload.as_deref(),
-                    plan.content,
-                    self.seeds.next(),
-                );
-                State::Recovering { plan, upload }
-            }
-            None => State::Idle,
-        }
-    }
-
-    fn is_marked(&self, plan: &Plan) -> bool {
-        plan.ranges.iter().any(|range| self.source.delivered(range.id()) > range.from)
-    }
-
-    fn mark(&mut self, ranges: &[Range]) {
-        for range in ranges {
-            if self.source.delivered(range.id()) < range.to {
-                self.source.delivered_below(range.id(), range.to);
-            }
-            self.note.marks.insert(range.stream, range.to);
-        }
-    }
-
-    fn recover(&mut self, plan: Plan, mut upload: Upload, now: Instant, wall: SystemTime) -> State {
-        self.drive(&mut upload, now);
-        let outcome = upload.outcome();
-        if outcome == Outcome::Pending {
-            return State::Recovering { plan, upload };
-        }
-        self.turn.next = now;
-        let Some(content) = plan.content else { return State::Idle };
-        match outcome {
-            Outcome::Stored => {
-                tracing::info!(key = plan.key, "what an earlier process was about to store is there");
-                self.settle(&plan.key, plan.hour, &content, &plan.ranges);
-                State::Idle
-            }
-            _ if wall < plan.hour.end() - COMMIT_MARGIN => {
-                tracing::info!(key = plan.key, "storing what an earlier process was about to store");
-                let hour = plan.hour;
-                State::Filling(Object::new(&self.options, hour, now, Some(plan)))
-            }
-            _ => {
-                self.renamed(&plan.key, outcome);
-                State::Idle
-            }
-        }
-    }
-
     fn renamed(&mut self, key: &str, outcome: Outcome) {
         let in_doubt = outcome == Outcome::Unknown;
         self.watch.figures.renamed += 1;
@@ -354,130 +287,6 @@ impl<S: Source, C: Calls> Core<S, C> {
         upload.turn(now, &mut self.ids, &mut |work| calls.start(work));
     }
 
-    /// The hour of an object that is begun now. A clock that is set back a little does not lead into an hour that is
-    /// over.
-    fn hour(&mut self, wall: SystemTime) -> Hour {
-        let hour = Hour::of(wall + COMMIT_MARGIN);
-        let hour = match self.hour_floor {
-            Some(floor) if floor == hour.next() => floor,
-            _ => hour,
-        };
-        self.hour_floor = Some(hour);
-        hour
-    }
-
-    /// Reads what there is into the object, and closes it when it is time.
-    fn fill(&mut self, object: Option<Object>, now: Instant, wall: SystemTime) -> State {
-        let mut object = object;
-        let more = match self.read(&mut object, now, wall) {
-            Ok(more) => more,
-            Err(error) => {
-                self.journal_failed(&error, now);
-                false
-            }
-        };
-        let Some(mut object) = object else {
-            self.exhausted = self.trouble.is_none();
-            return State::Idle;
-        };
-        if let Some(mut upload) = object.upload.take() {
-            self.drive(&mut upload, now);
-            let gone = upload.outcome() == Outcome::Gone;
-            object.upload = Some(upload);
-            if gone {
-                return self.start_over(&object, Outcome::Gone, now);
-            }
-        }
-        self.announce(&mut object);
-        let full = object.encoder.as_ref().is_some_and(|open| open.bytes() >= self.options.object_bytes_max);
-        let old = now >= object.since + self.options.object_age_max;
-        let late = wall >= object.closes_at();
-        let complete = self.trouble.is_none() && !more && (self.closing || object.exact.is_some());
-        let held_up = object.upload.as_ref().is_some_and(|upload| !upload.has_room());
-        let due = if object.exact.is_some() { complete || late } else { full || old || late || complete };
-        if !due || held_up && !late {
-            self.turn.next = if more && !held_up { now } else { self.turn.next };
-            return State::Filling(object);
-        }
-        self.turn.next = now;
-        self.seal(object, now, wall)
-    }
-
-    /// Reads a turn's worth. True when there may be more.
-    fn read(
-        &mut self,
-        object: &mut Option<Object>,
-        now: Instant,
-        wall: SystemTime,
-    ) -> Result<bool, SourceError> {
-        for id in self.source.streams() {
-            if self.positions.iter().all(|position| position.id != id) {
-                let next = self.source.delivered(id);
-                self.positions.push(Position { id, next });
-            }
-        }
-        let (mut bytes, mut more) = (0, true);
-        while more && bytes < TURN_BYTES {
-            more = false;
-            for place in 0..self.positions.len() {
-                if let Some(open) = object.as_mut() {
-                    let room = open.upload.as_ref().is_none_or(Upload::has_room);
-                    let size = open.encoder.as_ref().map_or(0, super::Encoder::bytes);
-                    if !room || open.exact.is_none() && size >= self.options.object_bytes_max {
-                        return Ok(true);
-                    }
-                }
-                let Position { id, next } = self.positions[place];
-                let Some(sequence) = self.source.read(id, next, &mut self.batch)? else { continue };
-                if object.as_ref().is_some_and(|open| !open.takes(id.0, sequence)) {
-                    continue;
-                }
-                if object.is_none() {
-                    let hour = self.hour(wall);
-                    *object = Some(Object::new(&self.options, hour, now, None));
-                }
-                let open = object.as_mut().expect("made above");
-                bytes += self.batch.used_bytes();
-                self.turn.read += self.batch.len() as u64;
-                open.took(id.0, next, sequence);
-                self.positions[place].next = sequence + 1;
-                more = true;
-                let encoder = open.encoder.as_mut().expect("an object that is being filled has one");
-                encoder.add(&self.batch, &crate::Records::All);
-                if let Some(piece) = encoder.piece() {
-                    open.upload(&self.options, self.note.writer, wall, &mut self.seeds).push(piece);
-                }
-            }
-        }
-        Ok(more)
-    }
-
-    /// Notes a multipart upload, so that a later process can abort it. If that fails, a lifecycle rule does it.
-    fn announce(&mut self, object: &mut Object) {
-        let has_id = object.upload.as_ref().is_some_and(|upload| upload.id().is_some());
-        if has_id && !object.announced {
-            object.announced = true;
-            self.note.plan = object.plan();
-            let _ = self.source.write_note(&self.note.encode());
-        }
-    }
-
-    fn seal(&mut self, mut object: Object, now: Instant, wall: SystemTime) -> State {
-        let encoder = object.encoder.take().expect("an object that is being filled has one");
-        let (last, content) = encoder.finish();
-        // Damage may have taken records from what is to overwrite the object of an earlier process.
-        let expected = object.exact.as_ref().and_then(|plan| plan.content);
-        if expected.is_some_and(|expected| expected.records != content.records) {
-            return self.start_over(&object, Outcome::Unknown, now);
-        }
-        object.content = content;
-        if object.upload.is_none() && object.exact.is_none() && wall >= object.closes_at() {
-            object.hour = self.hour(wall);
-        }
-        object.upload(&self.options, self.note.writer, wall, &mut self.seeds).seal(last, content);
-        self.store(object, now, wall)
-    }
-
     fn store(&mut self, mut object: Object, now: Instant, wall: SystemTime) -> State {
         if !object.planned {
             self.note.plan = object.plan();
@@ -493,7 +302,10 @@ impl<S: Source, C: Calls> Core<S, C> {
             object.upload = Some(upload);
             return self.withdraw(object, now);
         }
-        self.drive(&mut upload, now);
+        // Nothing becomes visible in an hour that is not announced.
+        if self.is_announced(object.hour) {
+            self.drive(&mut upload, now);
+        }
         let outcome = upload.outcome();
         object.upload = Some(upload);
         match outcome {
@@ -543,46 +355,6 @@ impl<S: Source, C: Calls> Core<S, C> {
         self.watch.stored(content);
         self.turn.delivered += content.records;
         tracing::debug!(key, content.records, content.bytes, "object stored");
-    }
-
-    /// The hour that an object in hand may still go into.
-    fn open_hour(&self) -> Option<Hour> {
-        match &self.state {
-            State::Starting => Hour::from_number(0),
-            State::Recovering { plan, .. } => Some(plan.hour),
-            State::Filling(object) | State::Storing(object) | State::Withdrawing(object) => Some(object.hour),
-            State::Idle => None,
-        }
-    }
-
-    fn declare(&mut self, now: Instant, wall: SystemTime) {
-        let open = self.open_hour();
-        let Some(declaration) = &mut self.declaration else { return };
-        let current = Hour::of(wall);
-        let over = open.map_or(current, |open| open.min(current));
-        // A later process must not find a plan for an hour that is declared: it would enter the object once more.
-        let due = declaration.ledger.due(over);
-        if due.is_some() && self.note.plan.as_ref().is_some_and(|plan| Some(plan.hour) <= due) {
-            self.note.plan = None;
-            if let Err(error) = self.source.write_note(&self.note.encode()) {
-                self.journal_failed(&error, now);
-                return;
-            }
-        }
-        let (options, writer, calls) = (&self.options, self.note.writer, &self.calls);
-        let stored = declaration.turn(
-            now,
-            current,
-            over,
-            options,
-            writer,
-            &mut self.seeds,
-            &mut self.ids,
-            &mut |work| {
-                calls.start(work);
-            },
-        );
-        self.watch.figures.manifests += u64::from(stored);
     }
 }
 

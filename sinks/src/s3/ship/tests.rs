@@ -45,6 +45,14 @@ impl Process {
         self.core.turn(now, wall)
     }
 
+    /// Turns until an object of records is on its way.
+    fn turn_until_it_stores(&mut self, world: &Rc<RefCell<World>>) {
+        while world.borrow().stores() == 0 {
+            let turn = self.turn(world);
+            world.borrow_mut().pass_to(turn.next);
+        }
+    }
+
     /// Turns until everything is delivered, without trouble.
     fn finish(&mut self, world: &Rc<RefCell<World>>) {
         world.borrow_mut().trouble = Trouble::default();
@@ -69,9 +77,9 @@ fn small_and_large_objects_are_stored_and_named_by_their_hour() {
         world.borrow_mut().append(stream, 3, 20);
     }
     process.turn(&world);
-    assert!(world.borrow().bucket.is_empty(), "it waits for more");
+    assert_eq!(world.borrow().objects(), 0, "it waits for more");
     process.finish(&world);
-    assert_eq!(world.borrow().bucket.len(), 1);
+    assert_eq!(world.borrow().objects(), 1);
     let key = world.borrow().bucket.keys().next().unwrap().clone();
     assert!(key.starts_with("data/year=2026/month=11/day=23/hour=09/1795424"), "{key}");
     let mut process = Process::start(&world, dir.path(), 2);
@@ -87,7 +95,7 @@ fn an_old_object_is_closed() {
     let dir = tempfile::tempdir().unwrap();
     let mut process = Process::start(&world, dir.path(), 1);
     world.borrow_mut().append(0, 3, 20);
-    for _ in 0..300 {
+    for _ in 0..400 {
         let turn = process.turn(&world);
         world.borrow_mut().pass_to(turn.next);
     }
@@ -102,17 +110,47 @@ fn after_a_crash_what_is_stored_is_not_stored_again_and_what_is_not_is() {
         let mut process = Process::start(&world, dir.path(), 1);
         world.borrow_mut().append(0, 5, 20);
         process.core.finish();
-        process.turn(&world);
-        process.turn(&world);
-        assert_eq!(world.borrow().pending(), ["PutObject"]);
+        process.turn_until_it_stores(&world);
         drop(process);
         world.borrow_mut().crash(applied);
-        assert_eq!(world.borrow().bucket.len(), usize::from(applied));
+        assert_eq!(world.borrow().objects(), usize::from(applied));
         let mut process = Process::start(&world, dir.path(), 2);
         process.finish(&world);
         world.borrow().verify(true);
-        assert_eq!(world.borrow().bucket.len(), 1, "lost: {lost}");
+        assert_eq!(world.borrow().objects(), 1, "lost: {lost}");
     }
+}
+
+/// Its only manifest: complete or not, and the number of objects.
+fn manifest(world: &Rc<RefCell<World>>) -> (bool, usize) {
+    let world = world.borrow();
+    let (_, text) = world.bucket.iter().find(|(key, _)| key.starts_with("manifest/")).expect("a manifest");
+    let value: serde_json::Value = serde_json::from_slice(text).unwrap();
+    (value["complete"].as_bool().unwrap(), value["objects"].as_array().unwrap().len())
+}
+
+#[test]
+fn a_writer_announces_itself_and_completes_its_hour_when_it_ends_in_order() {
+    let world = World::new(7);
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = Process::start(&world, dir.path(), 1);
+    world.borrow_mut().append(0, 5, 20);
+    while world.borrow().objects() == 0 {
+        let turn = process.turn(&world);
+        world.borrow_mut().pass_to(turn.next);
+    }
+    assert_eq!(manifest(&world), (false, 0), "announced before its first object");
+    process.finish(&world);
+    assert_eq!(manifest(&world), (true, 1));
+    // Within the same hour it comes back.
+    let mut process = Process::start(&world, dir.path(), 2);
+    world.borrow_mut().append(0, 5, 20);
+    process.core.finish();
+    process.turn_until_it_stores(&world);
+    assert_eq!(manifest(&world), (false, 1));
+    process.finish(&world);
+    assert_eq!(manifest(&world), (true, 2));
+    world.borrow().verify_manifests();
 }
 
 #[test]
@@ -145,14 +183,13 @@ fn without_the_right_to_read_nothing_is_lost() {
     let mut process = Process::start(&world, dir.path(), 1);
     world.borrow_mut().append(0, 5, 20);
     process.core.finish();
-    process.turn(&world);
-    process.turn(&world);
+    process.turn_until_it_stores(&world);
     drop(process);
     world.borrow_mut().crash(true);
     // Within the hour the same name is written again.
     Process::start(&world, dir.path(), 2).finish(&world);
     world.borrow().verify(true);
-    assert_eq!(world.borrow().bucket.len(), 1);
+    assert_eq!(world.borrow().objects(), 1);
 }
 
 #[test]

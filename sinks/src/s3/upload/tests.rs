@@ -60,6 +60,7 @@ fn a_small_object_is_put_and_tried_again_under_its_name() {
     assert!(bench.upload.next_turn().is_some());
     bench.wait();
     assert_eq!(bench.turn(), ["PutObject"]);
+    assert_eq!(bench.upload.next_turn(), None, "only its answer brings something to do");
     assert_eq!(bench.sent[0].key, bench.sent[1].key);
     bench.say(bench.last(), Ok(Said::Done));
     assert_eq!(bench.upload.outcome(), Outcome::Stored);

@@ -29,8 +29,8 @@ pub struct World {
     /// Nobody may read.
     pub blind: bool,
     pub bucket: BTreeMap<String, Vec<u8>>,
-    /// When each object became visible, and all that ever did under a name.
-    applied: Vec<(String, SystemTime)>,
+    /// What became visible, in order: keys, and of manifests whether they are complete.
+    applied: Vec<(String, Option<bool>)>,
     uploads: BTreeMap<String, BTreeMap<u16, Vec<u8>>>,
     pub completed: usize,
     pending: Vec<Pending>,
@@ -87,8 +87,17 @@ impl World {
         self.streams.entry(stream).or_default().push(batch);
     }
 
-    pub fn pending(&self) -> Vec<&'static str> {
-        self.pending.iter().map(|pending| pending.work.task.name()).collect()
+    /// Objects of records that are asked for.
+    pub fn stores(&self) -> usize {
+        let is_store = |pending: &&Pending| {
+            matches!(pending.work.task, Task::Put { kind: Kind::Data, .. } | Task::Complete { .. })
+        };
+        self.pending.iter().filter(is_store).count()
+    }
+
+    /// Objects of records.
+    pub fn objects(&self) -> usize {
+        self.bucket.keys().filter(|key| key.starts_with("data/")).count()
     }
 
     /// The process dies: some of its marks are forgotten; what it asked for happens, or not.
@@ -131,9 +140,12 @@ impl World {
     }
 
     fn show(&mut self, key: &str, body: Vec<u8>) {
+        let complete = key.starts_with("manifest/").then(|| {
+            let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            value["complete"].as_bool().unwrap()
+        });
         self.bucket.insert(key.to_owned(), body);
-        let wall = self.wall();
-        self.applied.push((key.to_owned(), wall));
+        self.applied.push((key.to_owned(), complete));
     }
 
     fn apply(&mut self, work: &Work) -> Result<Said, Failure> {
@@ -221,9 +233,17 @@ impl World {
             } else {
                 assert_eq!(&named, keys, "{hour}");
             }
-            let declared = self.applied.iter().find(|(key, _)| key == manifest).unwrap().1;
-            for (key, at) in self.applied.iter().filter(|(key, _)| named.contains(&key.as_str())) {
-                assert!(*at <= declared, "{key} came after its hour was declared");
+            assert_eq!(value["complete"], true, "{hour}");
+        }
+        // Nothing comes into an hour but while it is announced and not complete.
+        let mut open: BTreeMap<String, bool> = BTreeMap::new();
+        for (key, complete) in &self.applied {
+            let hour = hour_of(key);
+            match complete {
+                Some(complete) => {
+                    open.insert(hour, !complete);
+                }
+                None => assert_eq!(open.get(&hour), Some(&true), "{key}"),
             }
         }
     }
