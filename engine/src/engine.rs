@@ -29,6 +29,7 @@ use crate::shard::driver::{self, Choice};
 
 mod clients;
 mod emf;
+mod journal_watch;
 mod journals;
 mod listen;
 mod reload;

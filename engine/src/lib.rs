@@ -22,6 +22,16 @@
 //! | any other 503, 408, 500 | not stored; a retry can help |
 //! | other 4xx | not stored; a retry can't help |
 
+#![cfg_attr(
+    not(all(feature = "kafka", feature = "kinesis", feature = "s3")),
+    allow(
+        dead_code,
+        unused_imports,
+        unused_variables,
+        reason = "the sinks share code that not each of them uses"
+    )
+)]
+
 pub mod admin;
 pub mod apps;
 pub mod batch;

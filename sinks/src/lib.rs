@@ -15,7 +15,7 @@
 //! test functions. Only a sink's `client.rs` names a foreign SDK, and no
 //! foreign type appears in this crate's public interface.
 
-#[cfg(any(feature = "kinesis", feature = "s3"))]
+#[cfg(any(feature = "kinesis", feature = "msk-iam", feature = "s3"))]
 mod aws;
 mod batch;
 #[cfg(any(test, feature = "conformance"))]

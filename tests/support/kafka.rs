@@ -6,6 +6,7 @@
 
 mod admin;
 mod consumer;
+mod iam;
 pub(crate) mod process;
 mod tls;
 
@@ -37,13 +38,15 @@ pub struct KafkaOptions {
     pub partitions: u32,
     /// Adds listeners with SASL (plain text), TLS, and both.
     pub secure: bool,
+    /// Whether the listener with both also signs clients in by AWS credentials, as Amazon MSK does. Needs `secure`.
+    pub iam: bool,
     /// Further lines of `server.properties`.
     pub properties: Vec<(String, String)>,
 }
 
 impl Default for KafkaOptions {
     fn default() -> Self {
-        Self { auto_create_topics: true, partitions: 1, secure: false, properties: Vec::new() }
+        Self { auto_create_topics: true, partitions: 1, secure: false, iam: false, properties: Vec::new() }
     }
 }
 
@@ -94,6 +97,9 @@ impl KafkaServer {
         if options.secure {
             tls::make_certificates(server.dir.path());
         }
+        if options.iam {
+            iam::prepare(server.dir.path(), &jars());
+        }
         fs::write(server.properties_file(), server.properties(options)).expect("server.properties");
         server.format_storage();
         server
@@ -106,7 +112,7 @@ impl KafkaServer {
     pub fn start_broker(&mut self) {
         assert!(self.broker.is_none(), "the broker runs already");
         let log = fs::File::options().create(true).append(true).open(self.log_file()).expect("broker.log");
-        let mut java = java();
+        let mut java = self.java();
         java.arg("-Xmx512m").arg("kafka.Kafka").arg(self.properties_file());
         java.stdin(Stdio::null()).stdout(log.try_clone().expect("broker.log")).stderr(log);
         self.broker = Some(process::spawn_tied_to_this_process(java));
@@ -181,6 +187,32 @@ impl KafkaServer {
         self.broker.as_ref().map(Child::id)
     }
 
+    /// Signs in from now on who has one of these AWS keys (id and secret). The broker has `iam`.
+    pub fn set_iam_keys(&self, keys: &[(&str, &str)]) {
+        iam::set_keys(self.dir.path(), keys);
+    }
+
+    /// Sign-ins by AWS credentials until now: "key time", the token's time in ms since the epoch.
+    pub fn iam_accepted(&self) -> Vec<String> {
+        iam::notes(self.dir.path(), "accepted")
+    }
+
+    /// Why sign-ins by AWS credentials were refused until now.
+    pub fn iam_refused(&self) -> Vec<String> {
+        iam::notes(self.dir.path(), "refused")
+    }
+
+    /// Java with the broker's jars, tuned to be up soon rather than to be fast.
+    fn java(&self) -> Command {
+        let iam = iam::folder(self.dir.path());
+        let mut java = Command::new("java");
+        java.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"]);
+        java.arg(format!("-Dmillrun.iam={}", iam.display()));
+        java.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
+        java.arg("-cp").arg(format!("{}:{}", jars().join("*").display(), iam.display()));
+        java
+    }
+
     fn properties_file(&self) -> PathBuf {
         self.dir.path().join("server.properties")
     }
@@ -196,7 +228,7 @@ impl KafkaServer {
     }
 
     fn format_storage(&self) {
-        let mut java = java();
+        let mut java = self.java();
         java.args(["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAA", "-c"]);
         java.arg(self.properties_file());
         for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
@@ -239,7 +271,7 @@ impl KafkaServer {
         );
         if options.secure {
             text.push_str(&tls::properties(self.dir.path()));
-            text.push_str(&sasl_properties());
+            text.push_str(&sasl_properties(options.iam));
         }
         for (key, value) in &options.properties {
             writeln!(text, "{key}={value}").expect("memory");
@@ -254,13 +286,16 @@ impl Drop for KafkaServer {
     }
 }
 
-fn sasl_properties() -> String {
+fn sasl_properties(iam: bool) -> String {
     let mut text = String::new();
-    for listener in ["sasl", "sasltls"] {
+    if iam {
+        text.push_str(&iam::properties("sasltls"));
+    }
+    for (listener, more) in [("sasl", ""), ("sasltls", if iam { ",OAUTHBEARER" } else { "" })] {
         let name = format!("listener.name.{listener}");
         writeln!(
             text,
-            "{name}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n\
+            "{name}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512{more}\n\
              {name}.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
              user_{USER}=\"{PASSWORD}\";\n\
              {name}.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
@@ -269,15 +304,6 @@ fn sasl_properties() -> String {
         .expect("memory");
     }
     text
-}
-
-/// Java with the broker's jars, tuned to be up soon rather than to be fast.
-fn java() -> Command {
-    let jars = jars();
-    let mut java = Command::new("java");
-    java.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"]);
-    java.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn").arg("-cp").arg(jars.join("*"));
-    java
 }
 
 fn jars() -> PathBuf {

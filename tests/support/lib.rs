@@ -18,6 +18,7 @@
 )]
 
 pub mod command;
+pub mod container_credentials;
 pub mod driver;
 pub mod engine;
 pub mod files;

@@ -26,6 +26,7 @@
 //! | [`recovery`] | what earlier processes left | at the start |
 
 mod appender;
+mod backlog;
 mod budget;
 mod cursor;
 pub mod disk;
@@ -44,6 +45,7 @@ mod tests;
 mod writer;
 
 pub use appender::{Appender, InFlight, NeedsSegment, Placement};
+pub use backlog::Backlog;
 pub use budget::Budget;
 pub use figures::{Count, KeeperFigures, ReaderFigures};
 pub use keeper::Keeper;

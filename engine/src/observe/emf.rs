@@ -9,6 +9,7 @@
 //! | `request_duration_ms` | Milliseconds | first byte of a head to last byte of its answer: 100 values, each as likely |
 //! | `sink_faults` | Count | attempts at sinks that failed |
 //! | `journal_bytes` | Bytes | in use by journals |
+//! | `journal_age_ms` | Milliseconds | how long the oldest record waits that is not delivered, to the second |
 //!
 //! Without dimensions: a fleet has a namespace of its own. Only `errors` by reason has one, in a line of its own, so that the number of
 //! metrics that are paid for is fixed.
@@ -35,6 +36,8 @@ pub struct Interval {
     pub sink_faults: u64,
     /// Bytes in use by journals; `None` without one.
     pub journal_bytes: Option<u64>,
+    /// How long the oldest record of a journal waits, in whole seconds; `None` without one.
+    pub journal_age_ms: Option<u64>,
 }
 
 impl Interval {
@@ -55,6 +58,9 @@ impl Interval {
         line.metric("sink_faults", "Count", json!(self.sink_faults));
         if let Some(bytes) = self.journal_bytes {
             line.metric("journal_bytes", "Bytes", json!(bytes));
+        }
+        if let Some(age) = self.journal_age_ms {
+            line.metric("journal_age_ms", "Milliseconds", json!(age));
         }
         let by_reason = self.errors.iter().map(|(reason, count)| {
             let mut line = Line::new(self.unix_ms, namespace, &[("reason", reason)]);
@@ -144,6 +150,7 @@ mod tests {
             durations_ms: (0..150).map(f64::from).collect(),
             sink_faults: 4,
             journal_bytes: Some(1 << 30),
+            journal_age_ms: Some(61_000),
         };
         let lines = full.lines("Millrun/shop");
         assert_eq!(lines.len(), 3);

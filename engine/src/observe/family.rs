@@ -67,6 +67,8 @@ families! {
         "Open file descriptors of the process.";
     CPU = Counter "process_cpu" in Seconds []
         "User and system CPU time of the process.";
+    SHARD_CPU = Counter "millrun_shard_cpu" in Seconds ["shard"]
+        "CPU time of each shard's thread; its rate is the share of time that the shard works.";
     MEMORY_BUDGET = Gauge "millrun_memory_budget" in Bytes ["owner"]
         "Bound on memory by what it is for: the terms of the sum checked at start.";
 

@@ -1,14 +1,14 @@
 //! From counters that only grow to what happened between two looks at them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::{Duration, Instant};
 
-use millrun_sinks::FaultKind;
+use millrun_sinks::{FaultKind, Gauge};
 
 use super::emf::Interval;
 use super::latency::Distribution;
 use super::outcome::Outcome;
+use super::process::shard_cpu_nanos;
 use super::registry::Metrics;
 
 /// Values that stand for a distribution.
@@ -34,7 +34,7 @@ impl Sampler {
             answers: answers(metrics),
             durations: metrics.request(),
             sink_faults: sink_faults(metrics),
-            shards: shard_nanos(),
+            shards: shard_cpu_nanos(),
         }
     }
 
@@ -54,7 +54,9 @@ impl Sampler {
                 .collect(),
             durations_ms: values(&self.durations.since(&last.durations)),
             sink_faults: self.sink_faults - last.sink_faults,
-            journal_bytes: journal_bytes(metrics),
+            // Every journal of a process tells of the one directory.
+            journal_bytes: gauges(metrics, "journal_used_bytes").next(),
+            journal_age_ms: gauges(metrics, "journal_oldest_age_seconds").max().map(|seconds| seconds * 1000),
         }
     }
 }
@@ -70,13 +72,15 @@ fn sink_faults(metrics: &Metrics) -> u64 {
     FaultKind::ALL.into_iter().map(of).sum()
 }
 
-fn journal_bytes(metrics: &Metrics) -> Option<u64> {
-    // Every journal of a process tells of the one directory.
-    let of = |gauges: Vec<millrun_sinks::Gauge>| {
-        gauges.into_iter().find(|gauge| gauge.name == "journal_used_bytes").map(|gauge| gauge.value)
-    };
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of bytes")]
-    metrics.lanes().find_map(|(_, lane)| of(lane.gauges())).map(|bytes| bytes as u64)
+/// What the sinks tell under this name, each its own.
+fn gauges(metrics: &Metrics, name: &str) -> impl Iterator<Item = u64> {
+    let of = move |gauges: Vec<Gauge>| gauges.into_iter().find(|gauge| gauge.name == name);
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of bytes or seconds"
+    )]
+    metrics.lanes().filter_map(move |(_, lane)| of(lane.gauges())).map(|gauge| gauge.value as u64)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "microseconds of a request")]
@@ -86,21 +90,6 @@ fn values(distribution: &Distribution) -> Vec<f64> {
     }
     let quantile = |number| (f64::from(number) + 0.5) / f64::from(QUANTILES);
     (0..QUANTILES).map(|number| distribution.quantile(quantile(number)) as f64 / 1000.0).collect()
-}
-
-/// CPU time of each shard's thread. On `io_uring` a shard that waits for completions counts as idle or as waiting for I/O,
-/// whichever the kernel likes, but never as time on a CPU: this is the same on both drivers, and costs shards nothing.
-fn shard_nanos() -> BTreeMap<String, u64> {
-    let Ok(tasks) = fs::read_dir("/proc/self/task") else { return BTreeMap::new() };
-    let read = |task: &fs::DirEntry, file: &str| fs::read_to_string(task.path().join(file)).ok();
-    tasks
-        .flatten()
-        .filter_map(|task| {
-            let name = read(&task, "comm")?;
-            let nanos = read(&task, "schedstat")?.split(' ').next()?.parse().ok()?;
-            name.starts_with("shard-").then(|| (name.trim().to_owned(), nanos))
-        })
-        .collect()
 }
 
 #[allow(clippy::cast_precision_loss, reason = "nanoseconds of an interval")]

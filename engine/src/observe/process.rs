@@ -1,5 +1,6 @@
 //! Figures of the process itself, read from `/proc/self` (proc(5)) when somebody asks.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 /// Clock ticks per second in `/proc/<pid>/stat`. The kernel's `USER_HZ`, which it shows to programs, is 100 on every
@@ -29,6 +30,22 @@ impl ProcessUsage {
             cpu_seconds: fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds),
         }
     }
+}
+
+/// CPU time in nanoseconds of each shard's thread, by its name (`shard-0`). On `io_uring` a shard that waits for completions counts as idle or as waiting for I/O,
+/// whichever the kernel likes, but never as time on a CPU: this is the same on both drivers, and costs shards nothing.
+#[must_use]
+pub fn shard_cpu_nanos() -> BTreeMap<String, u64> {
+    let Ok(tasks) = fs::read_dir("/proc/self/task") else { return BTreeMap::new() };
+    let read = |task: &fs::DirEntry, file: &str| fs::read_to_string(task.path().join(file)).ok();
+    tasks
+        .flatten()
+        .filter_map(|task| {
+            let name = read(&task, "comm")?;
+            let nanos = read(&task, "schedstat")?.split(' ').next()?.parse().ok()?;
+            name.starts_with("shard-").then(|| (name.trim().to_owned(), nanos))
+        })
+        .collect()
 }
 
 fn resident_bytes(status: &str) -> Option<u64> {

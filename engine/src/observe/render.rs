@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use millrun_sinks::{FaultKind, Health};
 use prometheus_client::collector::Collector;
@@ -18,7 +18,7 @@ use super::family::{self, Family};
 use super::lane::LaneMetrics;
 use super::latency::Distribution;
 use super::outcome::{CloseReason, Outcome, SealReason};
-use super::process::ProcessUsage;
+use super::process::{ProcessUsage, shard_cpu_nanos};
 use super::registry::{Metrics, SinkName};
 use super::shard::ShardMetrics;
 use page::Page;
@@ -33,7 +33,11 @@ pub const PROMETHEUS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[must_use]
 pub fn open_metrics(metrics: &Arc<Metrics>) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape { metrics: metrics.clone(), usage: ProcessUsage::read() }));
+    registry.register_collector(Box::new(Scrape {
+        metrics: metrics.clone(),
+        usage: ProcessUsage::read(),
+        shard_cpu_nanos: shard_cpu_nanos(),
+    }));
     let mut text = String::with_capacity(64 * 1024);
     let written = text::encode(&mut text, &registry);
     // A page that ends without its EOF is refused by the scraper: better than half the truth.
@@ -73,6 +77,7 @@ pub fn prometheus(metrics: &Arc<Metrics>) -> String {
 struct Scrape {
     metrics: Arc<Metrics>,
     usage: ProcessUsage,
+    shard_cpu_nanos: BTreeMap<String, u64>,
 }
 
 impl Collector for Scrape {
@@ -100,6 +105,11 @@ impl Scrape {
         }
         if let Some(seconds) = self.usage.cpu_seconds {
             page.family(&family::CPU)?.counter(&[], &seconds)?;
+        }
+        let mut samples = page.family(&family::SHARD_CPU)?;
+        for (thread, nanos) in &self.shard_cpu_nanos {
+            let shard = thread.trim_start_matches("shard-");
+            samples.counter(&[("shard", shard)], &Duration::from_nanos(*nanos).as_secs_f64())?;
         }
         let mut budget = page.family(&family::MEMORY_BUDGET)?;
         self.metrics

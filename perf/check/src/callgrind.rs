@@ -41,28 +41,43 @@ pub enum ProfileError {
 }
 
 impl Profile {
-    /// Reads a profile.
+    /// Reads a profile that begins with the process's start.
     pub fn parse(text: &str) -> Result<Self, ProfileError> {
-        let mut names = BTreeMap::new();
-        let (mut instructions, mut allocations, mut callee) = (None, None, "");
-        for line in text.lines() {
-            if let Some(name) = line.strip_prefix("cfn=") {
-                callee = resolve(name, &mut names);
-            } else if let Some(name) = line.strip_prefix("fn=") {
-                resolve(name, &mut names);
-            } else if let Some(call) = line.strip_prefix("calls=") {
-                if ALLOCATORS.contains(&callee) {
-                    *allocations.get_or_insert(0) += leading_number(call);
-                }
-            } else if let Some(totals) = line.strip_prefix("totals: ") {
-                instructions = Some(leading_number(totals));
-            }
-        }
+        let (instructions, allocations) = sums(text);
         Ok(Self {
             instructions: instructions.ok_or(ProfileError::NoTotals)?,
             allocations: allocations.ok_or(ProfileError::NoAllocator)?,
         })
     }
+
+    /// Reads a later part of one: nothing needs to be allocated in it.
+    pub fn parse_part(text: &str) -> Result<Self, ProfileError> {
+        let (instructions, allocations) = sums(text);
+        Ok(Self {
+            instructions: instructions.ok_or(ProfileError::NoTotals)?,
+            allocations: allocations.unwrap_or(0),
+        })
+    }
+}
+
+/// Instructions and allocations, where the profile has any.
+fn sums(text: &str) -> (Option<u64>, Option<u64>) {
+    let mut names = BTreeMap::new();
+    let (mut instructions, mut allocations, mut callee) = (None, None, "");
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("cfn=") {
+            callee = resolve(name, &mut names);
+        } else if let Some(name) = line.strip_prefix("fn=") {
+            resolve(name, &mut names);
+        } else if let Some(call) = line.strip_prefix("calls=") {
+            if ALLOCATORS.contains(&callee) {
+                *allocations.get_or_insert(0) += leading_number(call);
+            }
+        } else if let Some(totals) = line.strip_prefix("totals: ") {
+            instructions = Some(leading_number(totals));
+        }
+    }
+    (instructions, allocations)
 }
 
 /// A function's name, which the format writes in full only where it comes first: `(12) malloc`, later `(12)`.

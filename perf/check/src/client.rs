@@ -17,25 +17,32 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const BODY_BYTES: usize = 1024;
 const QUERY: &str = "platform=Web&appId=shopping_app_0001&compression=none&upload_timestamp=1795411980908&event_bundle=000042";
 
-/// Sends `requests` of `request` over [`CONNECTIONS`] and checks each answer. `held` is called before a round is sent
+/// The connections of a load.
+///
+/// # Errors
+/// The sockets'.
+pub fn connections(address: SocketAddr) -> io::Result<Vec<TcpStream>> {
+    (0..CONNECTIONS).map(|_| connect(address)).collect()
+}
+
+/// Sends `requests` of `request` over the connections and checks each answer. `held` is called before a round is sent
 /// and once it is: it may keep the server from looking in between.
 ///
 /// # Errors
 /// The socket's, and any answer but an empty 200.
 pub fn load(
-    address: SocketAddr,
+    connections: &mut [TcpStream],
     request: &[u8],
     requests: usize,
     mut held: impl FnMut(bool) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut connections: Vec<_> = (0..CONNECTIONS).map(|_| connect(address)).collect::<io::Result<_>>()?;
-    for _ in 0..requests / CONNECTIONS {
+    for _ in 0..requests / connections.len() {
         held(true)?;
-        for connection in &mut connections {
+        for connection in &mut *connections {
             connection.write_all(request)?;
         }
         held(false)?;
-        for connection in &mut connections {
+        for connection in &mut *connections {
             expect_success(connection)?;
         }
     }

@@ -1,7 +1,7 @@
 //! The engine's release binary as a process: by itself, or under a tool that counts.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -71,6 +71,8 @@ pub struct Engine {
     tool: Tool,
     data: ReservedPort,
     admin: ReservedPort,
+    /// Profiles that callgrind has been asked for: it numbers their files.
+    dumps: usize,
 }
 
 impl Engine {
@@ -108,7 +110,7 @@ impl Engine {
             program: command.get_program().display().to_string(),
             source,
         })?;
-        let mut engine = Self { process, dir, tool, data, admin };
+        let mut engine = Self { process, dir, tool, data, admin, dumps: 0 };
         engine.until("the engine did not get ready", |engine| {
             if engine.process.try_wait()?.is_some() {
                 return Err(io::Error::other("the engine ended at its start"));
@@ -128,12 +130,25 @@ impl Engine {
         self.process.id()
     }
 
-    /// Sends `requests` of `request` over [`client::CONNECTIONS`]. The requests of a round find the engine stopped (SIGSTOP) and
-    /// so wait for it together, as they do where it is busy; how many it finds at a time would otherwise be chance.
+    /// Sends `requests` of `request` over new connections ([`client::CONNECTIONS`]), as [`Engine::load_over`] does.
     ///
     /// # Errors
     /// [`RunError`]
     pub fn load(&self, request: &[u8], requests: usize) -> Result<(), RunError> {
+        self.load_over(&mut client::connections(self.address())?, request, requests)
+    }
+
+    /// Sends `requests` of `request`. The requests of a round find the engine stopped (SIGSTOP) and so wait for it
+    /// together, as they do where it is busy; how many it finds at a time would otherwise be chance.
+    ///
+    /// # Errors
+    /// [`RunError`]
+    pub fn load_over(
+        &self,
+        connections: &mut [TcpStream],
+        request: &[u8],
+        requests: usize,
+    ) -> Result<(), RunError> {
         let hold = |held| {
             if held {
                 self.signal(libc::SIGSTOP)?;
@@ -142,7 +157,7 @@ impl Engine {
                 self.signal(libc::SIGCONT)
             }
         };
-        Ok(client::load(self.address(), request, requests, hold)?)
+        Ok(client::load(connections, request, requests, hold)?)
     }
 
     fn await_stop(&self) -> io::Result<()> {
@@ -209,7 +224,7 @@ impl Engine {
         })
     }
 
-    /// A profile of everything until now, while the engine runs on. Only under callgrind.
+    /// A profile of everything since the dump before, or since the start, while the engine runs on. Only under callgrind.
     ///
     /// # Errors
     /// [`RunError`]
@@ -221,7 +236,8 @@ impl Engine {
         if !output.status.success() {
             return Err(self.stuck(&format!("vgdb: {}", String::from_utf8_lossy(&output.stderr))));
         }
-        let path = PathBuf::from(format!("{}.1", output_in(self.dir.path()).display()));
+        self.dumps += 1;
+        let path = PathBuf::from(format!("{}.{}", output_in(self.dir.path()).display(), self.dumps));
         self.until("callgrind dumped no profile", |_| {
             let text = fs::read_to_string(&path).unwrap_or_default();
             Ok(text.lines().any(|line| line.starts_with("totals:")).then_some(text))

@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 
-use super::{Credentials, Failure};
+use super::{Credentials, Failure, reasons};
 
 /// A runtime of one thread, which is the one that blocks on it.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
@@ -51,26 +51,11 @@ pub(crate) async fn load(
     loader.load().await
 }
 
-/// An error and its reasons, outermost first. What repeats the one before it says nothing.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(reason) = next {
-        let words = reason.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        next = reason.source();
-    }
-    text
-}
-
 /// The SDK's error as a plain value.
 pub(crate) fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(
     error: &SdkError<E, HttpResponse>,
 ) -> Failure {
-    let text = chain(error);
+    let text = reasons(error);
     match error {
         SdkError::ServiceError(answer) => Failure::Service {
             status: answer.raw().status().as_u16(),
@@ -92,22 +77,5 @@ pub(crate) fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(
             _ => Failure::Broken(text),
         },
         _ => Failure::Broken(text),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("{0}")]
-    struct Layer(&'static str, #[source] Option<Box<Layer>>);
-
-    #[test]
-    fn an_error_is_told_with_its_reasons_once_each() {
-        let inner = Layer("connection reset", None);
-        let same = Layer("connection reset", Some(Box::new(inner)));
-        let outer = Layer("dispatch failure", Some(Box::new(same)));
-        assert_eq!(chain(&outer), "dispatch failure: connection reset");
     }
 }

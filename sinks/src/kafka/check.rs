@@ -33,7 +33,9 @@ fn open(options: &Options, bell: &Bell) -> Result<Producer, OpenError> {
     // Looking must not make the topic.
     options.properties.insert("allow.auto.create.topics".to_owned(), "false".to_owned());
     let ringing = bell.clone();
-    Producer::open(&config::properties(&options)?, &options.topic, 0, Wake::new(move || ringing.ring()))
+    let properties = config::properties(&options)?;
+    let tokens = super::tokens(options.sasl.as_ref());
+    Producer::open(&properties, &options.topic, 0, tokens, Wake::new(move || ringing.ring()))
 }
 
 fn ask(mut producer: Producer, options: &Options, bell: &Bell, deadline: Instant) -> CheckReport {

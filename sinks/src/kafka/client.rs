@@ -24,9 +24,11 @@
 mod broker_setting;
 pub(super) mod code;
 mod configuration;
+mod event;
 mod metadata;
 #[cfg(test)]
 mod provoke;
+mod sign_in;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -35,9 +37,12 @@ use std::time::Duration;
 use rdkafka_sys as rd;
 
 use self::configuration::new_client;
+use self::event::{Event, log_line};
+use self::sign_in::SignIn;
 use super::config::Property;
 use super::fault::{self, Persistence, Report};
 use super::in_flight::{InFlight, pack, unpack};
+use super::token::TokenSource;
 use crate::{Fault, OpenError, Settled, Submission, Wake};
 
 pub(super) use self::code::Code;
@@ -71,6 +76,8 @@ pub(super) struct Producer {
     queue: NonNull<rd::rd_kafka_queue_t>,
     /// Leaked box: librdkafka's callback holds it until the client is destroyed.
     wake: NonNull<Wake>,
+    /// Where the brokers are shown bearer tokens.
+    sign_in: Option<SignIn>,
     /// Prepared messages of the batch that is being produced; kept for its memory.
     messages: Vec<rd::rd_kafka_message_t>,
     closing: bool,
@@ -88,11 +95,12 @@ unsafe extern "C" fn wake_lane(_client: *mut rd::rd_kafka_t, wake: *mut c_void) 
 }
 
 impl Producer {
-    /// Starts librdkafka's threads. Nothing here waits for a broker.
+    /// Starts librdkafka's threads. Nothing here waits for a broker, or for a token.
     pub(super) fn open(
         properties: &[Property],
         topic: &str,
         batches_in_flight: usize,
+        tokens: Option<TokenSource>,
         wake: Wake,
     ) -> Result<Self, OpenError> {
         let topic_name = c_string("topic", topic)?;
@@ -121,7 +129,11 @@ impl Producer {
             wake.as_ref().wake();
         }
         let in_flight = InFlight::new(batches_in_flight);
-        Ok(Self { client, topic, queue, wake, messages: Vec::new(), closing: false, in_flight })
+        let sign_in = None;
+        let mut producer =
+            Self { client, topic, queue, wake, sign_in, messages: Vec::new(), closing: false, in_flight };
+        producer.sign_in = tokens.map(|source| SignIn::start(client, source)).transpose()?;
+        Ok(producer)
     }
 
     /// Batches that wait for reports.
@@ -198,6 +210,11 @@ impl Producer {
                         let fatal = rd::rd_kafka_event_error_is_fatal(event.0.as_ptr()) != 0;
                         (code, fatal, lossy(rd::rd_kafka_event_error_string(event.0.as_ptr())))
                     };
+                    if code == code::LOCAL_AUTHENTICATION
+                        && let Some(sign_in) = &self.sign_in
+                    {
+                        sign_in.refused();
+                    }
                     observer.error(code, fatal, &text);
                 }
                 rd::RD_KAFKA_EVENT_STATS => {
@@ -293,7 +310,8 @@ impl Producer {
 impl Drop for Producer {
     /// Waits for librdkafka's threads to end; then, as the fields are dropped, frees batches that are left.
     fn drop(&mut self) {
-        // SAFETY: each handle is given back once. Without its callback the queue wakes nobody, and `wake` is freed
+        self.sign_in = None;
+        // SAFETY: each handle is given back once, after the one thread of ours that uses one has ended. Without its callback the queue wakes nobody, and `wake` is freed
         // after the threads that could have called it are gone; so are `in_flight`'s arenas.
         unsafe {
             rd::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
@@ -301,33 +319,6 @@ impl Drop for Producer {
             rd::rd_kafka_topic_destroy(self.topic.as_ptr());
             rd::rd_kafka_destroy(self.client.as_ptr());
             drop(Box::from_raw(self.wake.as_ptr()));
-        }
-    }
-}
-
-/// An event, destroyed when dropped.
-struct Event(NonNull<rd::rd_kafka_event_t>);
-
-impl Event {
-    fn take(queue: NonNull<rd::rd_kafka_queue_t>) -> Option<Self> {
-        // SAFETY: the caller's queue is live. A timeout of 0 does not wait.
-        NonNull::new(unsafe { rd::rd_kafka_queue_poll(queue.as_ptr(), 0) }).map(Self)
-    }
-}
-
-impl Drop for Event {
-    fn drop(&mut self) {
-        // SAFETY: taken once, destroyed once.
-        unsafe { rd::rd_kafka_event_destroy(self.0.as_ptr()) };
-    }
-}
-
-fn log_line(event: &Event, observer: &mut impl Observer) {
-    let (mut facility, mut text, mut level) = (ptr::null(), ptr::null(), 0);
-    // SAFETY: `event` is a live log event, and lends the strings that it writes to our locals.
-    unsafe {
-        if rd::rd_kafka_event_log(event.0.as_ptr(), &raw mut facility, &raw mut text, &raw mut level) == 0 {
-            observer.log(level, &lossy(facility), &lossy(text));
         }
     }
 }

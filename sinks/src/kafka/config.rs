@@ -82,7 +82,7 @@ pub(super) fn wrong_together(properties: &[Property], problem: &str) -> OpenErro
 /// Everything that [`properties`] would refuse.
 pub(super) fn problems(options: &Options) -> Vec<OpenError> {
     let properties = options.properties.iter().filter_map(|(key, value)| {
-        refusal(key, value)
+        refusal(options, key, value)
             .map(|problem| Property::new(&format!("properties.{key}"), key, value).wrong(problem))
     });
     validate(options).err().into_iter().chain(properties).collect()
@@ -98,7 +98,7 @@ pub(super) fn properties(options: &Options) -> Result<Vec<Property>, OpenError> 
     security(options, &mut all);
     for (key, value) in &options.properties {
         let property = Property::new(&format!("properties.{key}"), key, value);
-        if let Some(problem) = refusal(key, value) {
+        if let Some(problem) = refusal(options, key, value) {
             return Err(property.wrong(problem));
         }
         all.push(property);
@@ -166,8 +166,8 @@ fn security(options: &Options, all: &mut Vec<Property>) {
     let protocol = match (&options.tls, &options.sasl) {
         (None, None) => "plaintext",
         (Some(_), None) => "ssl",
-        (None, Some(_)) => "sasl_plaintext",
-        (Some(_), Some(_)) => "sasl_ssl",
+        (None, Some(Sasl::Password { .. })) => "sasl_plaintext",
+        (Some(_), Some(_)) | (None, Some(Sasl::AwsMskIam { .. })) => "sasl_ssl",
     };
     all.push(Property::new("tls", "security.protocol", protocol));
     if let Some(Tls { ca_file, certificate_file, key_file }) = &options.tls {
@@ -179,15 +179,21 @@ fn security(options: &Options, all: &mut Vec<Property>) {
             all.extend(file.iter().map(|file| Property::new(option, key, &file.display())));
         }
     }
-    if let Some(Sasl { mechanism, username, password }) = &options.sasl {
-        let mechanism = match mechanism {
-            SaslMechanism::Plain => "PLAIN",
-            SaslMechanism::ScramSha256 => "SCRAM-SHA-256",
-            SaslMechanism::ScramSha512 => "SCRAM-SHA-512",
-        };
-        all.push(Property::new("sasl.mechanism", "sasl.mechanism", mechanism));
-        all.push(Property::new("sasl.username", "sasl.username", username));
-        all.push(Property::new("sasl.password", "sasl.password", password));
+    match &options.sasl {
+        Some(Sasl::Password { mechanism, username, password }) => {
+            let mechanism = match mechanism {
+                SaslMechanism::Plain => "PLAIN",
+                SaslMechanism::ScramSha256 => "SCRAM-SHA-256",
+                SaslMechanism::ScramSha512 => "SCRAM-SHA-512",
+            };
+            all.push(Property::new("sasl.mechanism", "sasl.mechanism", mechanism));
+            all.push(Property::new("sasl.username", "sasl.username", username));
+            all.push(Property::new("sasl.password", "sasl.password", password));
+        }
+        Some(Sasl::AwsMskIam { .. }) => {
+            all.push(Property::new("sasl.mechanism", "sasl.mechanism", "OAUTHBEARER"));
+        }
+        None => {}
     }
 }
 
@@ -202,8 +208,15 @@ fn codec(compression: Compression) -> &'static str {
 }
 
 /// Why a raw property may not be set, or not to this value.
-fn refusal(key: &str, value: &str) -> Option<&'static str> {
+fn refusal(options: &Options, key: &str, value: &str) -> Option<&'static str> {
     let problem = match key {
+        "security.protocol"
+            if !value.eq_ignore_ascii_case("sasl_ssl")
+                && matches!(options.sasl, Some(Sasl::AwsMskIam { .. })) =>
+        {
+            "a token of AWS_MSK_IAM is as good as a password for its 15 minutes, so only \"sasl_ssl\" works: TLS \
+             keeps others from reading it"
+        }
         "acks" | "request.required.acks" => {
             return (!matches!(value, "all" | "-1")).then_some(
                 "a 200 promises that all in-sync replicas have the record, so only \"all\" works; choose the \
@@ -252,6 +265,10 @@ fn validate(options: &Options) -> Result<(), OpenError> {
     if options.record_bytes_max == 0 || options.record_bytes_max > record_bytes_max {
         let problem = format!("must be from 1 to {record_bytes_max}");
         return wrong("record_bytes_max", &options.record_bytes_max, &problem);
+    }
+    if cfg!(not(feature = "msk-iam")) && matches!(options.sasl, Some(Sasl::AwsMskIam { .. })) {
+        let problem = "was left out of this build: build with the feature msk-iam";
+        return wrong("sasl.mechanism", &"AWS_MSK_IAM", problem);
     }
     let Some(tls) = &options.tls else { return Ok(()) };
     if tls.certificate_file.is_some() != tls.key_file.is_some() {

@@ -27,6 +27,8 @@
 //! | `options` | what an operator can say |
 //! | `config` | options to librdkafka's properties |
 //! | `client` | all that names librdkafka, and all that is `unsafe` |
+//! | `token` | bearer tokens, and when the next is due |
+//! | `msk_iam` | the token that Amazon MSK takes |
 //! | `in_flight` | which batches librdkafka may still read |
 //! | `fault` | librdkafka's error codes to [`crate::Fault`] |
 //! | `watch` | health, and log lines that can't flood |
@@ -39,9 +41,12 @@ mod client;
 mod config;
 mod fault;
 mod in_flight;
+#[cfg(feature = "msk-iam")]
+mod msk_iam;
 mod options;
 mod sink;
 mod statistics;
+mod token;
 mod watch;
 
 use crate::{OpenError, Wake};
@@ -49,6 +54,18 @@ use crate::{OpenError, Wake};
 pub use check::check;
 pub use options::{Compression, Options, Sasl, SaslMechanism, Tls, is_secret};
 pub use sink::KafkaSink;
+
+/// Where the tokens of these options come from; `None` where they need none.
+fn tokens(sasl: Option<&Sasl>) -> Option<token::TokenSource> {
+    match sasl {
+        #[cfg(feature = "msk-iam")]
+        Some(Sasl::AwsMskIam { region }) => Some(msk_iam::source(region.clone())),
+        // Refused before: see `config`.
+        #[cfg(not(feature = "msk-iam"))]
+        Some(Sasl::AwsMskIam { .. }) => None,
+        Some(Sasl::Password { .. }) | None => None,
+    }
+}
 
 /// All that `open` would refuse before it asks librdkafka; nothing is opened.
 #[must_use]

@@ -21,7 +21,7 @@ pub enum Compression {
     Zstd,
 }
 
-/// SASL mechanisms.
+/// SASL mechanisms with a name and a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaslMechanism {
     /// RFC 4616.
@@ -32,23 +32,36 @@ pub enum SaslMechanism {
     ScramSha512,
 }
 
-/// Credentials.
+/// How the sink says who it is.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Sasl {
-    /// How to authenticate.
-    pub mechanism: SaslMechanism,
-    /// User name.
-    pub username: String,
-    /// Password; never printed.
-    pub password: String,
+pub enum Sasl {
+    /// By a name and a password.
+    Password {
+        /// How they are sent.
+        mechanism: SaslMechanism,
+        /// User name.
+        username: String,
+        /// Password; never printed.
+        password: String,
+    },
+    /// By AWS credentials, as Amazon MSK takes them: OAUTHBEARER (RFC 7628) with a signed URL as token. They come from
+    /// the AWS SDK's standard chain. Always within TLS: whoever reads the token can use it for a quarter of an hour.
+    AwsMskIam {
+        /// The cluster's region; none: as the SDK's chain finds it.
+        region: Option<String>,
+    },
 }
 
 impl std::fmt::Debug for Sasl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sasl")
-            .field("mechanism", &self.mechanism)
-            .field("username", &self.username)
-            .finish_non_exhaustive()
+        match self {
+            Self::Password { mechanism, username, .. } => f
+                .debug_struct("Password")
+                .field("mechanism", mechanism)
+                .field("username", username)
+                .finish_non_exhaustive(),
+            Self::AwsMskIam { region } => f.debug_struct("AwsMskIam").field("region", region).finish(),
+        }
     }
 }
 
@@ -80,7 +93,7 @@ pub struct Options {
     /// Largest record, key and value together, in bytes. `message.max.bytes` is this and the protocol's overhead.
     /// Above 1,000,000 the brokers' or the topic's own limit (1 MiB by default) has to grow too.
     pub record_bytes_max: usize,
-    /// TLS, when present.
+    /// TLS, when present. [`Sasl::AwsMskIam`] has it in any case.
     pub tls: Option<Tls>,
     /// SASL, when present.
     pub sasl: Option<Sasl>,

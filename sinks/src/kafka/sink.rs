@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::client::{Code, Observer, Producer};
 use super::config::{BATCHES_IN_FLIGHT_MAX, Property, properties};
-use super::options::Options;
+use super::options::{Options, Sasl};
 use super::statistics::Statistics;
 use super::watch::Watch;
 use crate::{Capabilities, Delivery, Fault, Gauge, Health, OpenError, Settled, Sink, Submission, Wake};
@@ -33,6 +33,7 @@ const REPLACE_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct KafkaSink {
     properties: Vec<Property>,
+    sasl: Option<Sasl>,
     topic: String,
     record_bytes_max: usize,
     delivery_timeout: Duration,
@@ -69,7 +70,9 @@ struct View {
 impl KafkaSink {
     pub(super) fn open(options: &Options, wake: Wake) -> Result<Self, OpenError> {
         let properties = properties(options)?;
-        let producer = Producer::open(&properties, &options.topic, BATCHES_IN_FLIGHT_MAX, wake.clone())?;
+        let tokens = super::tokens(options.sasl.as_ref());
+        let producer =
+            Producer::open(&properties, &options.topic, BATCHES_IN_FLIGHT_MAX, tokens, wake.clone())?;
         if options.properties.get("enable.idempotence").is_some_and(|value| value == "false") {
             tracing::warn!(
                 topic = options.topic,
@@ -78,6 +81,7 @@ impl KafkaSink {
         }
         Ok(Self {
             properties,
+            sasl: options.sasl.clone(),
             topic: options.topic.clone(),
             record_bytes_max: options.record_bytes_max,
             delivery_timeout: options.delivery_timeout,
@@ -98,7 +102,8 @@ impl KafkaSink {
 
     /// Puts a new producer in the place of the broken one.
     fn replace(&mut self, now: Instant) {
-        let fresh = Producer::open(&self.properties, &self.topic, BATCHES_IN_FLIGHT_MAX, self.wake.clone());
+        let (tokens, wake) = (super::tokens(self.sasl.as_ref()), self.wake.clone());
+        let fresh = Producer::open(&self.properties, &self.topic, BATCHES_IN_FLIGHT_MAX, tokens, wake);
         match fresh {
             Ok(fresh) => {
                 // What it had not sent, librdkafka has purged by itself.

@@ -19,6 +19,7 @@ on_both_drivers!(
     an_outage_spills_into_the_journal,
     an_outage_falls_back_to_another_sink,
     a_full_disk_refuses_and_recovers,
+    what_waits_ages_until_it_is_delivered,
     accepted_records_are_answered_by_the_journal_they_are_spilled_into,
     the_least_batches_are_enough_for_every_stream
 );
@@ -84,6 +85,29 @@ fn an_outage_falls_back_to_another_sink(driver: Driver) {
     for body in stored {
         assert!(found.contains(&body.as_str()), "{body} was answered 200");
     }
+}
+
+fn what_waits_ages_until_it_is_delivered(driver: Driver) {
+    let journal = tempfile::tempdir().unwrap();
+    let mut broker = KafkaServer::prepare(&KafkaOptions::default());
+    let options =
+        with_route(with_kafka(engine_options(driver, journal.path()), &broker, "aged"), "journaled")
+            .section("metrics", "emf = true\nemf_interval_ms = 1000");
+    let engine = Engine::start(&options);
+    let age = || engine.metrics().get("millrun_journal_oldest_age_seconds{sink=\"journal/events\"}").copied();
+    // Of the lines that CloudWatch reads, the last.
+    let told_ms = || {
+        let log = engine.log();
+        let (_, last) = log.rsplit_once("\"journal_age_ms\":")?;
+        last.split([',', '}']).next()?.parse::<u64>().ok()
+    };
+    poll_until("an age of nothing", PATIENCE, || (age()? == 0.0).then_some(()));
+    post_until(&engine, 200, "waits");
+    poll_until("an age of 2 s", PATIENCE, || (age()? >= 2.0).then_some(()));
+    poll_until("the same for CloudWatch", PATIENCE, || (told_ms()? >= 2000).then_some(()));
+    broker.start_broker();
+    poll_until("no age", RECOVERY, || (age()? == 0.0).then_some(()));
+    poll_until("none for CloudWatch", PATIENCE, || (told_ms()? == 0).then_some(()));
 }
 
 fn a_full_disk_refuses_and_recovers(driver: Driver) {

@@ -6,6 +6,7 @@
 mod check;
 mod drain;
 mod environment;
+mod iam;
 mod outage;
 mod round_trip;
 mod routes;

@@ -10,7 +10,7 @@ use super::lane::Lane;
 use super::{options, shared_broker};
 
 fn sasl(mechanism: SaslMechanism, password: &str) -> Sasl {
-    Sasl { mechanism, username: USER.to_owned(), password: password.to_owned() }
+    Sasl::Password { mechanism, username: USER.to_owned(), password: password.to_owned() }
 }
 
 fn tls() -> Tls {

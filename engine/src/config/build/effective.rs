@@ -243,7 +243,7 @@ fn kafka(page: &mut Page, options: &millrun_sinks::kafka::Options) {
 
 #[cfg(feature = "kafka")]
 fn kafka_tables(page: &mut Page, name: &str, options: &millrun_sinks::kafka::Options) {
-    use millrun_sinks::kafka::SaslMechanism;
+    use millrun_sinks::kafka::{Sasl, SaslMechanism};
     if let Some(tls) = &options.tls {
         page.section(&format!("sink.{name}.tls"));
         for (key, file) in [
@@ -258,16 +258,24 @@ fn kafka_tables(page: &mut Page, name: &str, options: &millrun_sinks::kafka::Opt
     }
     if let Some(sasl) = &options.sasl {
         page.section(&format!("sink.{name}.sasl"));
-        page.text(
-            "mechanism",
-            match sasl.mechanism {
-                SaslMechanism::Plain => "PLAIN",
-                SaslMechanism::ScramSha256 => "SCRAM-SHA-256",
-                SaslMechanism::ScramSha512 => "SCRAM-SHA-512",
-            },
-        );
-        page.text("username", &sasl.username);
-        page.text("password", "(hidden)");
+        match sasl {
+            Sasl::Password { mechanism, username, .. } => {
+                let mechanism = match mechanism {
+                    SaslMechanism::Plain => "PLAIN",
+                    SaslMechanism::ScramSha256 => "SCRAM-SHA-256",
+                    SaslMechanism::ScramSha512 => "SCRAM-SHA-512",
+                };
+                page.text("mechanism", mechanism);
+                page.text("username", username);
+                page.text("password", "(hidden)");
+            }
+            Sasl::AwsMskIam { region } => {
+                page.text("mechanism", "AWS_MSK_IAM");
+                if let Some(region) = region {
+                    page.text("region", region);
+                }
+            }
+        }
     }
     if !options.properties.is_empty() {
         page.section(&format!("sink.{name}.properties"));

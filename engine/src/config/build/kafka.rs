@@ -59,22 +59,42 @@ fn tls(reader: &mut Reader, section: &Section) -> Option<Tls> {
     Some(tls)
 }
 
+/// What `sasl.mechanism` says.
+#[derive(Clone, Copy)]
+enum Mechanism {
+    Password(SaslMechanism),
+    AwsMskIam,
+}
+
 fn sasl(reader: &mut Reader, section: &Section) -> Option<Sasl> {
     if !reader.tree.has_table(&section.path()) {
         return None;
     }
     let mechanisms = [
-        ("PLAIN", SaslMechanism::Plain),
-        ("SCRAM-SHA-256", SaslMechanism::ScramSha256),
-        ("SCRAM-SHA-512", SaslMechanism::ScramSha512),
+        ("PLAIN", Mechanism::Password(SaslMechanism::Plain)),
+        ("SCRAM-SHA-256", Mechanism::Password(SaslMechanism::ScramSha256)),
+        ("SCRAM-SHA-512", Mechanism::Password(SaslMechanism::ScramSha512)),
+        ("AWS_MSK_IAM", Mechanism::AwsMskIam),
     ];
-    Some(Sasl {
-        mechanism: reader.choice(section, "mechanism", &mechanisms),
-        username: reader.text(section, "username", "the user's name"),
-        password: reader.text(
-            section,
-            "password",
-            "the user's password, best set by its environment variable",
-        ),
+    Some(match reader.choice(section, "mechanism", &mechanisms) {
+        Mechanism::Password(mechanism) => Sasl::Password {
+            mechanism,
+            username: reader.text(section, "username", "the user's name"),
+            password: reader.text(
+                section,
+                "password",
+                "the user's password, best set by its environment variable",
+            ),
+        },
+        Mechanism::AwsMskIam => {
+            if cfg!(not(feature = "msk-iam")) {
+                reader.fail(
+                    section,
+                    "mechanism",
+                    "was left out of this build: build with the feature msk-iam",
+                );
+            }
+            Sasl::AwsMskIam { region: reader.optional_text(section, "region") }
+        }
     })
 }

@@ -42,9 +42,11 @@ fn librdkafka_takes_what_every_combination_makes() {
     let codecs =
         [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
     let mechanisms = [SaslMechanism::Plain, SaslMechanism::ScramSha256, SaslMechanism::ScramSha512];
-    let sasl = mechanisms
-        .map(|mechanism| Some(Sasl { mechanism, username: "u".to_owned(), password: "p".to_owned() }));
-    for (compression, sasl) in codecs.into_iter().zip(sasl.into_iter().chain([None, None])) {
+    let sasl = mechanisms.map(|mechanism| {
+        Some(Sasl::Password { mechanism, username: "u".to_owned(), password: "p".to_owned() })
+    });
+    let iam = cfg!(feature = "msk-iam").then(|| Sasl::AwsMskIam { region: Some("eu-west-1".to_owned()) });
+    for (compression, sasl) in codecs.into_iter().zip(sasl.into_iter().chain([iam, None])) {
         for tls in [None, Some(Tls::default())] {
             let options = Options { compression, sasl: sasl.clone(), tls, ..options() };
             super::super::open(&options, Wake::new(|| {})).unwrap();
@@ -84,8 +86,11 @@ fn retries_end_before_the_time_is_up() {
 
 #[test]
 fn security_follows_from_tls_and_sasl() {
-    let sasl =
-        Sasl { mechanism: SaslMechanism::ScramSha512, username: "u".to_owned(), password: "p".to_owned() };
+    let sasl = Sasl::Password {
+        mechanism: SaslMechanism::ScramSha512,
+        username: "u".to_owned(),
+        password: "p".to_owned(),
+    };
     let both = Options { tls: Some(Tls::default()), sasl: Some(sasl.clone()), ..options() };
     let all = properties(&both).unwrap();
     assert_eq!(value(&all, "security.protocol"), Some("sasl_ssl"));
@@ -183,7 +188,7 @@ fn brokers_in_all_shapes() {
 fn secrets_are_never_printed() {
     let mut options = options();
     let password = "hunter2secret";
-    options.sasl = Some(Sasl {
+    options.sasl = Some(Sasl::Password {
         mechanism: SaslMechanism::Plain,
         username: "u".to_owned(),
         password: password.to_owned(),
@@ -201,4 +206,24 @@ fn secrets_are_never_printed() {
     zero.properties.insert("sasl.password".to_owned(), format!("{password}\0"));
     let error = super::super::open(&zero, Wake::new(|| {})).map(|_| ()).unwrap_err();
     assert!(!format!("{error} {error:?}").contains(password), "{error}");
+}
+
+#[test]
+#[cfg(feature = "msk-iam")]
+fn a_bearer_token_never_leaves_without_tls() {
+    for tls in [None, Some(Tls::default())] {
+        let options = Options { sasl: Some(Sasl::AwsMskIam { region: None }), tls, ..options() };
+        let all = properties(&options).unwrap();
+        let value =
+            |key: &str| all.iter().find(|property| property.key == key).map(|found| found.value.as_str());
+        assert_eq!(
+            (value("security.protocol"), value("sasl.mechanism")),
+            (Some("sasl_ssl"), Some("OAUTHBEARER"))
+        );
+    }
+    let mut options = Options { sasl: Some(Sasl::AwsMskIam { region: None }), ..options() };
+    options.properties.insert("security.protocol".to_owned(), "sasl_plaintext".to_owned());
+    let error = properties(&options).unwrap_err();
+    assert_eq!(error.key, "properties.security.protocol");
+    assert!(error.problem.contains("TLS"), "{error}");
 }
