@@ -10,7 +10,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # Where fetched test servers are kept; shared between worktrees when set outside.
 export MILLRUN_TOOLS ?= $(CURDIR)/.tools
 
-.PHONY: help run setup setup-test setup-image test test-unit test-e2e test-image test-loom test-fuzz-seeds perf-check perf-micro lint fmt
+.PHONY: help run setup setup-deploy setup-test setup-image test test-unit test-e2e test-image test-deploy test-loom test-fuzz-seeds perf-check perf-micro lint fmt
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,12 +27,16 @@ setup-test: ## Install what the tests need as well, and fetch the servers they r
 	@tests/setup/kinesis.sh
 	@tests/setup/s3.sh
 
+setup-deploy: setup ## Install what the tests of the templates for AWS need
+	@tests/setup/packages.sh deploy
+	@tests/setup/deploy.sh
+
 setup-image: ## Install what running the image needs, and make the root that it is built on
 	@tests/setup/packages.sh image
 	@tests/setup/image.sh root
 
-test: setup-test ## Run everything but the container image; the last line has the counts
-	@tests/setup/test.sh fmt lint unit loom e2e fuzz-seeds perf
+test: setup-test setup-deploy ## Run everything but the container image; the last line has the counts
+	@tests/setup/test.sh fmt lint unit loom e2e fuzz-seeds deploy perf
 
 test-unit: setup ## Unit and property tests of all packages
 	@tests/setup/test.sh unit
@@ -42,6 +46,9 @@ test-e2e: setup-test ## End-to-end and fault tests: the real binary against real
 
 test-image: setup-test setup-image ## The container image, built from the release binary and run by podman and runc
 	@tests/setup/test.sh image
+
+test-deploy: setup-deploy ## The templates for AWS: synthesized, linted, and held against the engine; no account needed
+	@tests/setup/test.sh deploy
 
 test-loom: setup ## Every interleaving of what is lock-free and ours
 	@tests/setup/test.sh loom

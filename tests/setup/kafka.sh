@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetches what the Kafka tests run on, once: the broker's jars into $MILLRUN_TOOLS/kafka (default: .tools/kafka at the
-# repository's root). Needs Java 17, Maven, and openssl; kcat reads the topics back.
+# repository's root). Needs a JDK 17 (the tests compile a class for the broker), Maven, and openssl; kcat reads the topics back.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -9,7 +9,7 @@ tools=${MILLRUN_TOOLS:-$root/.tools}
 pom=$here/kafka/pom.xml
 jars=$tools/kafka
 
-for tool in java mvn kcat openssl; do
+for tool in java javac mvn kcat openssl; do
     command -v "$tool" >/dev/null || { echo "kafka.sh: $tool is missing (Debian: openjdk-17-jdk-headless maven kcat openssl)" >&2; exit 1; }
 done
 

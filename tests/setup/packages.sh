@@ -4,7 +4,7 @@
 set -euo pipefail
 
 # A package is there when its command is, however it was installed; headers are looked up as packages.
-declare -A command_of=([curl]=curl [pkg-config]=pkg-config [kcat]=kcat [maven]=mvn [default-jre-headless]=java [openssl]=openssl [nodejs]=node [npm]=npm [chromium]=chromium [valgrind]=valgrind [strace]=strace [podman]=podman [buildah]=buildah [runc]=runc [debootstrap]=debootstrap)
+declare -A command_of=([curl]=curl [pkg-config]=pkg-config [kcat]=kcat [maven]=mvn [default-jdk-headless]=javac [openssl]=openssl [nodejs]=node [npm]=npm [chromium]=chromium [valgrind]=valgrind [strace]=strace [podman]=podman [buildah]=buildah [runc]=runc [debootstrap]=debootstrap)
 
 # Some commands are only root's to run, and not in everybody's path.
 PATH=$PATH:/usr/sbin:/sbin
@@ -14,10 +14,11 @@ packages=()
 for group in "${groups[@]}"; do
     case "$group" in
         build) packages+=(build-essential pkg-config libssl-dev zlib1g-dev libzstd-dev curl) ;;
-        test) packages+=(chromium kcat default-jre-headless maven nodejs npm openssl python3-venv) ;;
+        test) packages+=(chromium kcat default-jdk-headless maven nodejs npm openssl python3-venv) ;;
         perf) packages+=(valgrind strace) ;;
+        deploy) packages+=(nodejs npm python3-venv) ;;
         image) packages+=(podman buildah runc debootstrap) ;;
-        *) echo "packages.sh: no group is named '$group' (build, test, perf, image)" >&2; exit 2 ;;
+        *) echo "packages.sh: no group is named '$group' (build, test, perf, deploy, image)" >&2; exit 2 ;;
     esac
 done
 

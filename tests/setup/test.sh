@@ -93,9 +93,15 @@ image() {
     MILLRUN_TEST_IMAGE_STORAGE=$storage tests image cargo test --package millrun-image-tests --no-fail-fast
 }
 
+# The templates for AWS: their tests need no account. What the engine is told there, it is asked about.
+deploy() {
+    check build-deploy cargo build --package millrun --bin millrun --quiet
+    MILLRUN_BIN=$target/debug/millrun tests deploy npm --prefix deploy/cdk --silent test
+}
+
 for group in "$@"; do
     case "$group" in
-        fmt | lint | unit | loom | e2e | fuzz-seeds | perf | image) "$group" ;;
+        fmt | lint | unit | loom | e2e | fuzz-seeds | perf | image | deploy) "$group" ;;
         *) echo "test.sh: no group is named '$group'" >&2; exit 2 ;;
     esac
 done

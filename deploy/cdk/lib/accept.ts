@@ -26,13 +26,13 @@ export function acceptManagedPolicy(role: CfnRole, name: string, reason: string)
   accept(role, `AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/${name}]`, reason);
 }
 
-/** Of statements, those inside conditions too, as cdk-nag writes them: `<Name>` in place of a reference. */
+/**
+ * Of statements, as cdk-nag writes them: `<Name>` in place of a reference. It does not look at statements inside conditions;
+ * test/iam.test.ts does.
+ */
 function resourcesOf(statements: unknown[]): string[] {
   return statements.flatMap((statement) => {
-    const { Resource, 'Fn::If': choice } = statement as { Resource?: unknown; 'Fn::If'?: unknown[] };
-    if (choice) {
-      return resourcesOf(choice.slice(1));
-    }
+    const { Resource } = statement as { Resource?: unknown };
     return Resource === undefined ? [] : [Resource].flat().map(flat);
   });
 }

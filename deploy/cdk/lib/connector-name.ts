@@ -3,7 +3,7 @@
  * plugin, worker, brokers, security and version only by a new connector, which needs a new name. A function of a few
  * lines makes a hash of those, so that a changed parameter is a changed name and so reaches the connector.
  */
-import { CustomResource } from 'aws-cdk-lib';
+import { CustomResource, RemovalPolicy } from 'aws-cdk-lib';
 import { CfnFunction } from 'aws-cdk-lib/aws-lambda';
 import { CfnLogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
@@ -44,6 +44,7 @@ export class ConnectorName extends Construct {
   constructor(scope: Construct, id: string, props: ConnectorNameProps) {
     super(scope, id);
     const logs = new CfnLogGroup(this, 'Logs', { retentionInDays: 30 });
+    logs.applyRemovalPolicy(RemovalPolicy.DESTROY);
     const role = serviceRole(this, 'Role', {
       service: 'lambda',
       description: 'Names the connector',

@@ -3,7 +3,7 @@
  * and without its losses: a record that can't be read goes to a dead-letter topic, and every change of a parameter reaches
  * the connector (connector-name.ts).
  */
-import { Aws, CfnResource, Fn, Token } from 'aws-cdk-lib';
+import { Aws, CfnResource, Fn, RemovalPolicy, Token } from 'aws-cdk-lib';
 import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import { CfnSecurityGroup, CfnSecurityGroupEgress, CfnSecurityGroupIngress } from 'aws-cdk-lib/aws-ec2';
 import { CfnConnector, CfnCustomPlugin, CfnWorkerConfiguration } from 'aws-cdk-lib/aws-kafkaconnect';
@@ -90,6 +90,7 @@ export class KafkaToS3 extends Construct {
     const named = Fn.join('-', [props.projectId, 's3', name.suffix]);
     const plain = equal('HasNoCustomSettings', props.customConfiguration, '{}');
     const logs = new CfnLogGroup(this, 'Logs', { retentionInDays: 30 });
+    logs.applyRemovalPolicy(RemovalPolicy.RETAIN);
     const plugin = new CfnCustomPlugin(this, 'Plugin', {
       name: named,
       contentType: 'ZIP',

@@ -5,6 +5,7 @@
  * fails after its attempts goes, with its data, to the bucket's `aws/lambda/` keys, and an alarm says so. So no record
  * blocks its shard, and none disappears.
  */
+import { RemovalPolicy } from 'aws-cdk-lib';
 import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import { CfnEventSourceMapping, CfnFunction } from 'aws-cdk-lib/aws-lambda';
 import { CfnLogGroup } from 'aws-cdk-lib/aws-logs';
@@ -41,6 +42,7 @@ export class KinesisToS3 extends Construct {
   constructor(scope: Construct, id: string, private readonly props: KinesisToS3Props) {
     super(scope, id);
     const logs = new CfnLogGroup(this, 'Logs', { retentionInDays: 30 });
+    logs.applyRemovalPolicy(RemovalPolicy.RETAIN);
     const bucket = bucketArn(props.bucket);
     const role = serviceRole(this, 'Role', {
       service: 'lambda',

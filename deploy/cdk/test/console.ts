@@ -1,5 +1,5 @@
 /** The console templates, synthesized once, and deployments of them with given parameters. */
-import { mkdtempSync, readFileSync, readdirSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App, Validations } from 'aws-cdk-lib';
@@ -18,8 +18,13 @@ function synthesize(): string {
   return outdir;
 }
 
-/** Directory of the templates; removed by nobody, since a failing test is looked at there. */
+/** Directory of the templates. Where a test fails it stays, to be looked at. */
 export const OUTDIR = synthesize();
+process.on('exit', (code) => {
+  if (code === 0) {
+    rmSync(OUTDIR, { recursive: true });
+  }
+});
 
 function read(name: string): Template {
   return JSON.parse(readFileSync(join(OUTDIR, name), 'utf8')) as Template;

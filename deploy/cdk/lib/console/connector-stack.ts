@@ -11,7 +11,7 @@ import { applicationOf } from './stack';
 export class ConnectorStack extends Stack {
   constructor(scope: Construct, id: string, props: StackProps = {}) {
     super(scope, id, { description: 'Millrun: Kafka to S3 by MSK Connect', ...props });
-    acceptParameters(this);
+    acceptParameters(this, 'W1030');
     const p = new Parameters(this);
     p.group('Project');
     const projectId = p.text('ProjectId', 'Name of the project', { allowedPattern: `^${PATTERNS.projectId}$` });

@@ -20,7 +20,7 @@ export interface ConsoleStackProps extends StackProps {
 export class ConsoleStack extends Stack {
   constructor(scope: Construct, id: string, props: ConsoleStackProps = {}) {
     super(scope, id, { description: 'Millrun: ingestion of SDK events', ...props });
-    acceptParameters(this);
+    acceptParameters(this, 'W1001', 'W2509', 'W8003');
     const p = new Parameters(this);
     const choice = choices(p);
     const network = networkOf(p);
