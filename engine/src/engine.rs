@@ -435,6 +435,12 @@ impl Engine {
         self.stop(clean) && clean
     }
 
+    /// Ends at once as [`Engine::serve`] does after a signal. Returns true when nothing is left.
+    #[must_use]
+    pub fn drain(self) -> bool {
+        self.stop(true)
+    }
+
     fn read_again(&mut self, read: Result<Loaded, String>) {
         let read = match read {
             Ok(read) => read,

@@ -1,9 +1,11 @@
 //! `millrun journal`: looking at a journal's directory, and delivering what it holds.
 
 use std::io::{self, BufWriter, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 use clap::Subcommand;
 use millrun_sinks::{OpenError, Wake};
@@ -54,6 +56,13 @@ pub(super) enum JournalCommand {
         #[arg(long, value_name = "NAME")]
         sink: Option<String>,
     },
+    /// Deliver the journal of the configuration and end, serving nothing: for a host that goes. Exit code 1 when
+    /// something stays
+    Drain {
+        /// Most seconds that it may take
+        #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        timeout_s: u64,
+    },
 }
 
 pub(super) fn run(command: &JournalCommand, options: &Options) -> ExitCode {
@@ -62,6 +71,7 @@ pub(super) fn run(command: &JournalCommand, options: &Options) -> ExitCode {
         JournalCommand::Verify { dir, json } => look(dir, *json, true),
         JournalCommand::Export { dir, sink, all } => export(dir, sink.as_deref(), *all),
         JournalCommand::Replay { dir, sink } => replay_all(dir, sink.as_deref(), options),
+        JournalCommand::Drain { timeout_s } => drain(Duration::from_secs(*timeout_s), options),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("error: {}", failure.text);
@@ -166,6 +176,37 @@ fn replay_all(dir: &Path, only: Option<&str>, options: &Options) -> Result<ExitC
         eprintln!("sink {}: {records} records in {batches} batches are delivered", sink.name);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// An engine that is told to end as soon as it has started: what it delivers, and how, is what a served one would. It has
+/// no admin port, and a data port that nobody knows.
+fn drain(most: Duration, options: &Options) -> Result<ExitCode, Failure> {
+    let mut loaded = super::load(options).map_err(|text| misused(text.trim_start_matches("error: ")))?;
+    let settings = &mut loaded.settings;
+    crate::observe::log::init(&settings.log).map_err(misused)?;
+    let dir = settings.journal.dir.clone();
+    if !(0..settings.sinks.len()).any(|sink| settings.is_journaled(sink)) {
+        return Err(misused(
+            "no route of the configuration has ack = \"journaled\", and no sink outage = \"journal\": there is no journal \
+             to drain",
+        ));
+    }
+    // Opening it would make it, with segments of its own.
+    if !dir.exists() {
+        return Err(misused(format!("journal.dir = \"{}\": there is no such directory", dir.display())));
+    }
+    settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.server.shards = Some(1);
+    settings.server.drain_delay = Duration::ZERO;
+    settings.admin.listen = None;
+    settings.metrics.emf = false;
+    settings.drain.waits_for_journal = true;
+    settings.drain.stop_timeout = most + crate::config::STOP_LEAD;
+    let engine = crate::engine::start(loaded).map_err(|error| Failure {
+        code: if error.is_configuration() { MISUSED } else { FAILED },
+        text: error.to_string(),
+    })?;
+    Ok(if engine.drain() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 /// Through no lane: objects of many batches, under the names that an engine would have given them.
